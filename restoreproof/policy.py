@@ -1,0 +1,206 @@
+"""policy.yaml as frozen models: what an estate promises about its backups.
+
+Unknown keys are refused, and every mistake is reported at once with file, line and mend.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
+
+from restoreproof import engines
+from restoreproof.durations import Duration
+from restoreproof.references import Secret, SourceModel
+
+COVERAGE_KINDS = ("data", "configuration", "logs", "playbook", "inventory")
+CoverageKind = Literal["data", "configuration", "logs", "playbook", "inventory"]
+CRON_FIELDS = 5
+COMPONENT_NAME = r"^[a-z][a-z0-9-]{0,62}$"
+
+
+def _check_cron(expression: str) -> str:
+    try:
+        CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC))
+        # CronSim would take six fields too, the first for seconds; cron would not.
+        if len(expression.split()) != CRON_FIELDS:
+            raise CronSimError("wrong number of fields")
+    except CronSimError as error:
+        raise ValueError(
+            f"not a cron expression: {str(error).lower()};"
+            " write minute, hour, day, month, day of week, such as '10 16 * * 1'"
+        ) from None
+    return expression
+
+
+Cron = Annotated[str, AfterValidator(_check_cron)]
+
+
+class PolicyModel(BaseModel):
+    """Base of all policy sections: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Objectives(PolicyModel):
+    """How much may be lost, how long recovery may take, how often a restore is tested."""
+
+    rpo: Duration
+    rto: Duration
+    restore_test_every: Duration
+
+
+class Schedule(PolicyModel):
+    """When full and incremental backups are due."""
+
+    full: Cron
+    incremental: Cron | None = None
+    time_zone: str = "UTC"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(
+                f"unknown time zone {name!r}; write one such as UTC or Europe/Paris"
+            ) from None
+        return name
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Kind of backup to cron expression."""
+        return {"full": self.full} | ({"incremental": self.incremental} if self.incremental else {})
+
+
+class Retention(PolicyModel):
+    """How long backups are kept; ``until: deleted-by-hand`` keeps them for good."""
+
+    days: int | None = Field(default=None, ge=1)
+    count: int | None = Field(default=None, ge=1)
+    until: Literal["deleted-by-hand"] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Retention":
+        if self.days is None and self.count is None and self.until is None:
+            raise ValueError("says nothing; give days, count or 'until: deleted-by-hand'")
+        return self
+
+    def describe(self) -> str:
+        """The promise in words."""
+        parts = [f"{self.days} days"] if self.days else []
+        parts += [f"the newest {self.count}"] if self.count else []
+        parts += ["until deleted by hand"] if self.until else []
+        return ", ".join(parts)
+
+
+class Component(PolicyModel):
+    """One thing with its own backups. Each engine's own form of it adds engine and source."""
+
+    engine: str
+    description: str = ""
+    image: str | None = None
+    coverage: tuple[CoverageKind, ...] = Field(min_length=1)
+    schedule: Schedule | None = None
+    retention: Retention | None = None
+    source: SourceModel
+
+    @model_validator(mode="after")
+    def _image_where_needed(self) -> "Component":
+        if engines.load(self.engine).needs_image and not self.image:
+            raise ValueError(
+                f"the {self.engine} engine restores into a container; add 'image:' with its image"
+            )
+        return self
+
+
+class Vault(PolicyModel):
+    """Where backups live: a folder, relative to the policy's own."""
+
+    location: str
+
+
+class Signing(PolicyModel):
+    """The identity that signs reports: a PKCS#12 file and a reference to its passphrase."""
+
+    identity: str
+    passphrase: Secret
+
+
+class Audit(PolicyModel):
+    """How audits go about it: which backups are restored."""
+
+    restore: Literal["all", "newest"] = "all"
+
+
+class Policy(PolicyModel):
+    """The whole policy of one estate."""
+
+    estate: str = Field(min_length=1)
+    description: str = ""
+    owner: str = ""
+    objectives: Objectives
+    integrity_checks: Literal["every-audit"] | None = None
+    restoration_criteria: tuple[str, ...] = ()
+    vault: Vault
+    signing: Signing | None = None
+    audit: Audit = Audit()
+    components: dict[Annotated[str, Field(pattern=COMPONENT_NAME)], Component] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class PolicyDocument:
+    """A valid policy with the file it came from."""
+
+    policy: Policy
+    path: Path
+    sha256: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the policy start from."""
+        return self.path.parent
+
+
+def document_model() -> type[Policy]:
+    """Policy with every engine's own source in it, so that mistakes there are found too."""
+    forms = tuple(_component_form(name) for name in engines.names())
+    component: Any = Annotated[reduce(or_, forms), Field(discriminator="engine")]
+    named: Any = dict[Annotated[str, Field(pattern=COMPONENT_NAME)], component]
+    return create_model("PolicyDocument", __base__=Policy, components=(named, Field(min_length=1)))
+
+
+def _component_form(name: str) -> type[Component]:
+    fields: dict[str, Any] = {
+        "engine": (Literal[name], ...),
+        "source": (engines.load(name).source_model, ...),
+    }
+    return create_model(f"{name.capitalize()}Component", __base__=Component, **fields)
+
+
+def json_schema() -> dict[str, Any]:
+    """The published JSON Schema of a policy, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **document_model().model_json_schema(),
+    }
+
+
+def fingerprint_of(content: bytes) -> str:
+    """Lower-case hex SHA-256 of the policy file as it lies there."""
+    return hashlib.sha256(content).hexdigest()
