@@ -1,0 +1,154 @@
+"""What the content was at the instant of a backup, and how a restored copy differs from it.
+
+A fingerprint is a list of items, each with a kind, a name, a count and a digest. Items are
+compared by kind and name; order does not matter, and nothing is left out: an item that is
+missing, or that was not there before, is a difference.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict
+
+
+class Comparison(StrEnum):
+    """How a restored item has to relate to the item in the backup's fingerprint."""
+
+    EQUAL = "equal"
+    AT_LEAST = "at-least"
+    """The source moved on while it was read: the restored count must reach the count seen."""
+    OPTIONAL = "optional"
+    """The item came into being while the backup ran: it may have come back or not."""
+    UNDECIDED = "undecided"
+    """The source gave no stable answer, so equality can be neither shown nor refuted."""
+
+
+class Item(BaseModel):
+    """One thing that was looked at: a table, a schema object, a measurement, a reference.
+
+    ``count`` is rows, points or commits; ``digest`` is lower-case hex or empty where only the
+    count is compared. ``reason`` says why an item is undecided.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    name: str
+    count: int | None = None
+    digest: str = ""
+    comparison: Comparison = Comparison.EQUAL
+    reason: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the item."""
+        return self.kind, self.name
+
+
+class Fingerprint(BaseModel):
+    """All items of one component at one instant, and the method that took them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    taken_at: datetime
+    items: tuple[Item, ...]
+
+    @classmethod
+    def of(cls, method: str, taken_at: datetime, items: Iterable[Item]) -> Self:
+        """A fingerprint with its items in order. Raise ValueError if two share a key."""
+        ordered = tuple(sorted(items, key=lambda item: item.key))
+        if len({item.key for item in ordered}) != len(ordered):
+            raise ValueError("two items of a fingerprint have the same kind and name")
+        return cls(method=method, taken_at=taken_at, items=ordered)
+
+    @property
+    def digest(self) -> str:
+        """Lower-case hex SHA-256 over the items' canonical JSON (RFC 8785)."""
+        items = [item.model_dump(mode="json") for item in self.items]
+        # Counts beyond 2^53 are no numbers in canonical JSON, so counts go in as text.
+        for item in items:
+            item["count"] = None if item["count"] is None else str(item["count"])
+        return hashlib.sha256(rfc8785.dumps(items)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One item that came back otherwise than it was backed up."""
+
+    kind: str
+    name: str
+    problem: str
+    expected: str
+    seen: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind} {self.name}: {self.problem} (expected {self.expected}, saw {self.seen})"
+        )
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """The outcome of comparing a restored copy with a backup's fingerprint."""
+
+    examined: int
+    differences: tuple[Difference, ...]
+    undecided: tuple[Item, ...]
+
+    @property
+    def equal(self) -> bool:
+        """True only if something was looked at, nothing differs and nothing is undecided."""
+        return self.examined > 0 and not self.differences and not self.undecided
+
+
+def compare(expected: Fingerprint, seen: Fingerprint) -> Comparisons:
+    """Compare what was restored (``seen``) with what was backed up (``expected``)."""
+    if expected.method != seen.method:
+        method = Difference("fingerprint", "method", "differs", expected.method, seen.method)
+        return Comparisons(0, (method,), ())
+    before = {item.key: item for item in expected.items}
+    after = {item.key: item for item in seen.items}
+    differences = [
+        difference
+        for key in sorted(before.keys() | after.keys())
+        if (difference := _difference(before.get(key), after.get(key))) is not None
+    ]
+    undecided = (item for item in expected.items if item.comparison is Comparison.UNDECIDED)
+    return Comparisons(len(before), tuple(differences), tuple(undecided))
+
+
+def _difference(expected: Item | None, seen: Item | None) -> Difference | None:
+    if expected is None:
+        assert seen is not None
+        return Difference(seen.kind, seen.name, "was not backed up", "nothing", _describe(seen))
+    if expected.comparison in (Comparison.UNDECIDED, Comparison.OPTIONAL):
+        return None
+    if seen is None:
+        return Difference(
+            expected.kind, expected.name, "is missing", _describe(expected), "nothing"
+        )
+    problem = ""
+    match expected.comparison:
+        case Comparison.AT_LEAST:
+            if (seen.count or 0) < (expected.count or 0):
+                problem = "fewer than were seen before the backup"
+        case Comparison.EQUAL:
+            if seen.count != expected.count:
+                problem = "another count"
+            elif seen.digest != expected.digest:
+                problem = "other content"
+    if not problem:
+        return None
+    return Difference(expected.kind, expected.name, problem, _describe(expected), _describe(seen))
+
+
+def _describe(item: Item) -> str:
+    count = "" if item.count is None else f"{item.count:,}"
+    digest = f"{item.digest[:16]}…" if len(item.digest) > 16 else item.digest
+    return " ".join(part for part in (count, digest) if part) or "present"
