@@ -1,0 +1,230 @@
+"""Throwaway servers through Testcontainers: isolated, limited, labelled, always removed.
+
+On an engine of this machine a sandbox has no network at all and is reached through a Unix
+socket in a shared folder. On a remote engine it sits on a network of its own whose traffic
+is not masqueraded, so it can be reached but cannot reach out. Which one it was is in the
+evidence.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import docker
+from docker.models.containers import Container
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+
+from restoreproof import docker_engine
+from restoreproof.errors import SandboxTrouble
+from restoreproof.execution import Execution, OutputStream, engine_trouble, run
+from restoreproof.images import Image
+
+# Ryuk's image cannot be pulled everywhere; labels and ``clean`` do its work.
+testcontainers_config.ryuk_disabled = True
+
+LABEL = "org.restoreproof"
+SHARED = "/restoreproof"
+"""Where the shared folder is mounted in a sandbox."""
+PREFIX = f"restoreproof-{os.getpid()}-"
+CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
+"""All that the images' entrypoints need to give up being root."""
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a sandbox may use at the most."""
+
+    memory_bytes: int = 1024**3
+    processors: float = 2.0
+    processes: int = 512
+    start_seconds: float = 120.0
+
+    def describe(self) -> str:
+        """The limits in words."""
+        return f"{self.memory_bytes // 1024**2} MiB memory, {self.processors:g} processors"
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A running container of ours.
+
+    ``socket`` is the path of the server's Unix socket on this machine; where the engine is
+    remote it is None, and ``address`` holds host and port instead.
+    """
+
+    container: Container
+    isolation: str
+    limits: Limits
+    socket: Path | None = None
+    address: tuple[str, int] | None = None
+
+    def run(self, command: Sequence[str], *, feed: Iterable[bytes] | None = None) -> Execution:
+        """Run a command inside to its end."""
+        return run(self.container, command, feed=feed)
+
+    def stream(self, command: Sequence[str]) -> OutputStream:
+        """Run a command inside and iterate over its output."""
+        return OutputStream(self.container, command)
+
+    def place(self, path: str, content: bytes) -> None:
+        """Write a small file that only root inside can read, its content in no argument."""
+        script = f'umask 077; mkdir -p "$(dirname {path})"; cat > {path}'
+        written = self.run(["sh", "-c", script], feed=[content])
+        if written.exit_code != 0:
+            raise SandboxTrouble(f"{path} cannot be written in the sandbox: {written.complaint}")
+
+    def until(self, ready: Callable[[], bool], *, what: str) -> None:
+        """Wait until ``ready()``. Raise SandboxTrouble with the server's last words."""
+        deadline = time.monotonic() + self.limits.start_seconds
+        while not ready():
+            with engine_trouble():
+                self.container.reload()
+            if self.container.status in {"exited", "dead"}:
+                raise SandboxTrouble(f"{what} stopped while starting: {self.last_words()}")
+            if time.monotonic() > deadline:
+                waited = f"{self.limits.start_seconds:g} s"
+                raise SandboxTrouble(f"{what} not ready after {waited}: {self.last_words()}")
+            time.sleep(POLL_SECONDS)
+
+    def last_words(self) -> str:
+        """The end of the container's log."""
+        with engine_trouble():
+            lines = self.container.logs(tail=8).decode("utf-8", "replace").splitlines()
+        return " | ".join(lines) or "no log"
+
+
+class Sandboxes:
+    """Makes sandboxes for one run and removes every one of them."""
+
+    def __init__(self, run_id: str, limits: Limits | None = None) -> None:
+        self.run_id = run_id
+        self.limits = limits or Limits()
+
+    @cached_property
+    def _client(self) -> docker.DockerClient:
+        return docker_engine.connect()
+
+    @cached_property
+    def _local(self) -> bool:
+        return docker_engine.is_local()
+
+    @contextmanager
+    def server(
+        self,
+        image: Image,
+        *,
+        command: Callable[[str | None], Sequence[str]],
+        environment: Callable[[str | None], Mapping[str, str]],
+        socket_name: str,
+        port: int,
+    ) -> Iterator[Sandbox]:
+        """Start a server that can reach nothing.
+
+        ``command`` and ``environment`` are given the socket's path inside the sandbox, or
+        None where the server has to listen on its port.
+        """
+        with ExitStack() as stack:
+            if self._local:
+                folder = stack.enter_context(self.folder())
+                shared = folder / "shared"
+                shared.mkdir()
+                # The server's own user writes its socket here; the folder above is ours alone.
+                shared.chmod(0o777)
+                inside = f"{SHARED}/{socket_name}"
+                container = DockerContainer(image.reference)
+                container.with_volume_mapping(shared, SHARED, "rw")
+                options: dict[str, object] = {"network_mode": "none"}
+                isolation = "no network; reached through a Unix socket"
+            else:
+                inside = None
+                container = DockerContainer(image.reference).with_exposed_ports(port)
+                options = {"network": stack.enter_context(self._network())}
+                isolation = "a network of its own, not masqueraded"
+            for name, value in environment(inside).items():
+                container.with_env(name, value)
+            container.with_command(list(command(inside)))
+            running = stack.enter_context(self._started(container, "sandbox", options))
+            yield Sandbox(
+                container=running,
+                isolation=isolation,
+                limits=self.limits,
+                socket=shared / socket_name if inside else None,
+                address=None if inside else _published(container, port),
+            )
+
+    @contextmanager
+    def tools(self, image: Image) -> Iterator[Sandbox]:
+        """A container with the image's client tools, which reaches what this process reaches."""
+        container = DockerContainer(image.reference).with_command(["86400"])
+        options: dict[str, object] = {"entrypoint": ["sleep"]}
+        if self._local:
+            options["network_mode"] = "host"
+        with self._started(container, "tools", options) as running:
+            yield Sandbox(running, "tools only: holds no restored data", self.limits)
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """An empty folder that only this user can enter."""
+        path = Path(tempfile.mkdtemp(prefix=PREFIX))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    @contextmanager
+    def _started(
+        self, container: DockerContainer, role: str, options: Mapping[str, object]
+    ) -> Iterator[Container]:
+        container.with_kwargs(
+            labels=self.labels(role),
+            mem_limit=self.limits.memory_bytes,
+            nano_cpus=int(self.limits.processors * 1e9),
+            pids_limit=self.limits.processes,
+            cap_drop=["ALL"],
+            cap_add=list(CAPABILITIES),
+            security_opt=["no-new-privileges"],
+            **options,
+        )
+        with engine_trouble():
+            try:
+                container.start()
+                yield container.get_wrapped_container()
+            finally:
+                container.stop()
+
+    @contextmanager
+    def _network(self) -> Iterator[str]:
+        with engine_trouble():
+            network = self._client.networks.create(
+                f"{PREFIX}{secrets.token_hex(4)}",
+                driver="bridge",
+                options={"com.docker.network.bridge.enable_ip_masquerade": "false"},
+                labels=self.labels("network"),
+            )
+            try:
+                yield str(network.name)
+            finally:
+                network.remove()
+
+    def labels(self, role: str) -> dict[str, str]:
+        """Labels by which ``clean`` knows what a killed run of this machine left."""
+        return {
+            LABEL: role,
+            f"{LABEL}.run": self.run_id,
+            f"{LABEL}.host": socket.gethostname(),
+            f"{LABEL}.process": str(os.getpid()),
+        }
+
+
+def _published(container: DockerContainer, port: int) -> tuple[str, int]:
+    return container.get_container_host_ip(), int(container.get_exposed_port(port))
