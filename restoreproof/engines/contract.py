@@ -1,0 +1,158 @@
+"""What RestoreProof asks of an engine: probe a source, back it up, restore it, fingerprint it.
+
+The contract tests in ``tests/contract`` run for every engine in this folder.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from restoreproof.fingerprint import Fingerprint
+from restoreproof.images import Image
+from restoreproof.references import Secret, SourceModel, expand, reveal
+from restoreproof.sandbox import Sandboxes
+
+Clock = Callable[[], datetime]
+SourceT = TypeVar("SourceT", bound=SourceModel)
+
+
+class ArtifactSink(Protocol):
+    """Takes the content of one artifact, chunk by chunk, in constant memory."""
+
+    def write(self, chunk: bytes) -> None: ...
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """A component's source, with what is needed to reach it."""
+
+    component: str
+    source: SourceModel
+    image: Image | None
+    folder: Path
+    sandboxes: Sandboxes
+    clock: Clock
+
+    def text(self, value: str) -> str:
+        """A value of the source section with its variables replaced. Raise SecretMissing."""
+        return expand(value, where=f"component {self.component}")
+
+    def secret(self, reference: Secret) -> str:
+        """A secret of the source section. Raise SecretMissing."""
+        return reveal(reference, where=f"component {self.component}", folder=self.folder)
+
+
+@dataclass(frozen=True)
+class BackupContext:
+    """A backup job under way. ``artifact(name)`` opens a new artifact in the vault."""
+
+    of: SourceContext
+    artifact: Callable[[str], AbstractContextManager[ArtifactSink]]
+
+
+@dataclass(frozen=True)
+class BackupContent:
+    """What a backup job says of what it stored.
+
+    ``recovery_point`` is the instant whose state the backup holds. ``position`` is the
+    engine's own name for it (a GTID set, say), ``facts`` what else the restore has to know.
+    """
+
+    recovery_point: datetime
+    fingerprint: Fingerprint
+    source_version: str
+    source_identity: str
+    position: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BackupToRestore:
+    """A stored backup whose artifacts have been checked against the manifest.
+
+    ``read(name)`` gives an artifact's content in chunks. Raise RestoreFailed if it is not there.
+    """
+
+    position: str
+    facts: Mapping[str, str]
+    fingerprint: Fingerprint
+    read: Callable[[str], Iterator[bytes]]
+
+
+class Restored(ABC):
+    """A component in its sandbox: empty at first, then holding what a backup gave back."""
+
+    server_version: str
+    identity: str
+    isolation: str
+    limits: str
+
+    @abstractmethod
+    def answer(self) -> str:
+        """Answer a query as an application would, and say what was asked and answered.
+
+        Raise RestoreFailed if the restored service does not answer.
+        """
+
+    @abstractmethod
+    def fingerprint(self, expected: Fingerprint) -> Fingerprint:
+        """Take the restored content's fingerprint the way ``expected`` was taken."""
+
+    @abstractmethod
+    def newest_heartbeat(self, source: SourceModel) -> datetime | None:
+        """The newest heartbeat in the restored data; None where the source names none."""
+
+
+class Engine(ABC, Generic[SourceT]):
+    """One kind of thing that can be backed up, restored and proven.
+
+    ``covers`` names the kinds of coverage its backups hold today; ``kinds`` the kinds of
+    backup it makes today. What a policy promises beyond them is reported as unproven.
+    """
+
+    name: ClassVar[str]
+    method: ClassVar[str]
+    """How content is proven, in a sentence for the report."""
+    needs_image: ClassVar[bool]
+    covers: ClassVar[frozenset[str]]
+    kinds: ClassVar[frozenset[str]]
+    not_covered: ClassVar[tuple[str, ...]] = ()
+    """What a reader might take for backed up and is not; the report lists it as excluded."""
+    source_model: type[SourceT]
+
+    @abstractmethod
+    def probe(self, context: SourceContext) -> None:
+        """Make sure, before any job starts, that the source can be backed up.
+
+        Raise SourceUnavailable if it cannot be reached, refuses the credentials or lacks what
+        the job needs. Change nothing at the source.
+        """
+
+    @abstractmethod
+    def back_up(self, context: BackupContext) -> BackupContent:
+        """Make a full backup. Raise BackupFailed with the tool's own words.
+
+        Never write to the source, hold no lock longer than a snapshot needs, and take the
+        fingerprint in the backup's own instant.
+        """
+
+    @abstractmethod
+    def newest_heartbeat(self, context: SourceContext) -> datetime | None:
+        """The newest heartbeat at the living source; None where the source names none."""
+
+    @abstractmethod
+    def provision(
+        self, source: SourceModel, image: Image | None, sandboxes: Sandboxes
+    ) -> AbstractContextManager[Restored]:
+        """Start an empty throwaway server (or folder) that is removed at the end.
+
+        Raise SandboxTrouble if it does not start.
+        """
+
+    @abstractmethod
+    def load(self, restored: Restored, backup: BackupToRestore) -> None:
+        """Fill the empty sandbox from a backup. Raise RestoreFailed with the server's words."""
