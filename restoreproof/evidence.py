@@ -1,0 +1,341 @@
+"""What happened in one run, as sealed canonical JSON: all that report and signature know.
+
+The file is RFC 8785 canonical JSON, so its bytes are a function of its content. The seal is
+the SHA-256 of that canonical JSON without the member ``seal``; anybody can compute it again
+with ``jq -cjS 'del(.seal)' evidence.json | sha256sum``. The seal alone proves no author: that
+is what the signature over the report does, to which the evidence is attached.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import rfc8785
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from restoreproof.errors import UserError
+from restoreproof.storage import write_once
+
+FORMAT: Literal["restoreproof-evidence/1"] = "restoreproof-evidence/1"
+
+
+def _to_milliseconds(value: timedelta) -> timedelta:
+    """More digits would claim more than the clocks give, and JSON writers differ over them."""
+    return timedelta(milliseconds=round(value / timedelta(milliseconds=1)))
+
+
+Duration = Annotated[timedelta, AfterValidator(_to_milliseconds)]
+
+
+class Verdict(StrEnum):
+    """The answer of a check or a run, from best to worst."""
+
+    PASSED = "passed"
+    UNPROVEN = "unproven"
+    ERROR = "error"
+    FAILED = "failed"
+
+    @property
+    def rank(self) -> int:
+        """0 for the best answer, rising with how bad it is."""
+        return list(Verdict).index(self)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of an audit that ends with this verdict."""
+        return {Verdict.PASSED: 0, Verdict.FAILED: 1}.get(self, 3)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst verdict wins; of no verdicts at all nothing is proven."""
+    return max(verdicts, key=lambda verdict: verdict.rank, default=Verdict.UNPROVEN)
+
+
+class Severity(StrEnum):
+    """How much a failing check matters, worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Record(BaseModel):
+    """Base of all evidence: frozen, strict about keys, times in UTC, durations in seconds."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, ser_json_timedelta="float"
+    )
+
+
+class Objectives(Record):
+    """What the policy promises about loss and recovery time."""
+
+    rpo: Duration = Field(alias="rpo_seconds")
+    rto: Duration = Field(alias="rto_seconds")
+    restore_test_every: Duration = Field(alias="restore_test_every_seconds")
+
+
+class PolicyRecord(Record):
+    """Which policy was audited."""
+
+    file: str
+    sha256: str
+    estate: str
+    owner: str
+    objectives: Objectives
+
+
+class Package(Record):
+    """A library that took part."""
+
+    name: str
+    version: str
+
+
+class ImageRecord(Record):
+    """A container image that took part."""
+
+    reference: str
+    identifier: str
+    origin: str
+    repository_digest: str | None = None
+
+
+class Environment(Record):
+    """What the run ran with, so that it can be repeated."""
+
+    restoreproof_version: str
+    source_commit: str | None
+    suites_sha256: str
+    python_version: str
+    platform: str
+    docker_engine: str
+    clock: str
+    packages: tuple[Package, ...]
+    images: tuple[ImageRecord, ...]
+
+
+class JobRecord(Record):
+    """One backup job that this run ran."""
+
+    component: str
+    kind: str
+    started_at: datetime
+    duration: Duration = Field(alias="duration_seconds")
+    succeeded: bool
+    backup: str | None
+    problem: str = ""
+
+
+class ArtifactRecord(Record):
+    """One stored file of a backup."""
+
+    name: str
+    sha256: str
+    stored_bytes: int
+    content_bytes: int
+
+
+class BackupRecord(Record):
+    """One backup that the catalog holds, whether it was chosen for a restore or not."""
+
+    id: str
+    component: str
+    kind: str
+    recovery_point: datetime
+    started_at: datetime
+    finished_at: datetime
+    source_version: str
+    artifacts: tuple[ArtifactRecord, ...]
+    fingerprint_items: int
+    fingerprint_sha256: str
+    selected: bool
+    selection_reason: str
+
+
+class PhaseRecord(Record):
+    """One step of a recovery."""
+
+    name: str
+    started_after: Duration = Field(alias="started_after_seconds")
+    duration: Duration = Field(alias="duration_seconds")
+    counts_towards_rto: bool
+
+    @property
+    def end(self) -> timedelta:
+        """How long after the decision the step was over."""
+        return self.started_after + self.duration
+
+
+class AttemptRecord(Record):
+    """One restore of one recovery point."""
+
+    component: str
+    backup: str
+    decided_at: datetime
+    succeeded: bool
+    failed_in: str = ""
+    failure: str = ""
+    recovery_duration: Duration = Field(alias="recovery_duration_seconds")
+    phases: tuple[PhaseRecord, ...]
+    server_version: str
+    image: str
+    image_identifier: str
+    isolation: str
+    limits: str
+
+
+class CheckRecord(Record):
+    """The answer of one check about one thing."""
+
+    id: str
+    title: str
+    description: str
+    severity: Severity
+    component: str | None
+    backup: str | None
+    verdict: Verdict
+    examined: int
+    expected: str
+    seen: str
+    remedy: str
+    reason: str
+    proves: tuple[str, ...]
+    duration: Duration = Field(alias="duration_seconds")
+
+
+class PromiseRecord(Record):
+    """One thing the policy promises, and what this run can say of it."""
+
+    id: str
+    component: str | None
+    promise: str
+    verdict: Verdict
+    checks: tuple[str, ...]
+    reason: str
+
+
+class Measure(Record):
+    """A figure with how it came about; no figure means that it could not be told."""
+
+    value: Duration | None = Field(alias="value_seconds")
+    basis: str
+
+
+class ComponentRecord(Record):
+    """The result of one component."""
+
+    name: str
+    engine: str
+    description: str
+    verdict: Verdict
+    schedule: tuple[str, ...]
+    rpo_promised: Measure
+    rpo_kept: Measure
+    rpo_measured: Measure
+    rto_measured: Measure
+
+
+class Run(Record):
+    """Which run this was."""
+
+    id: str
+    started_at: datetime
+    finished_at: datetime
+    command: str
+    seed: int
+    interrupted: bool
+
+
+class Seal(Record):
+    """A digest over everything else in the evidence."""
+
+    algorithm: Literal["sha256"] = "sha256"
+    canonicalization: Literal["RFC 8785"] = "RFC 8785"
+    digest: str
+
+
+class Evidence(Record):
+    """Everything that one run saw."""
+
+    format: Literal["restoreproof-evidence/1"] = FORMAT
+    run: Run
+    policy: PolicyRecord
+    verdict: Verdict
+    verdict_reason: str
+    components: tuple[ComponentRecord, ...]
+    promises: tuple[PromiseRecord, ...]
+    checks: tuple[CheckRecord, ...]
+    jobs: tuple[JobRecord, ...]
+    backups: tuple[BackupRecord, ...]
+    attempts: tuple[AttemptRecord, ...]
+    exclusions: tuple[str, ...]
+    environment: Environment
+    seal: Seal | None = None
+
+    @property
+    def findings(self) -> tuple[CheckRecord, ...]:
+        """Checks that failed or met an error, the most severe first."""
+        bad = (c for c in self.checks if c.verdict in (Verdict.FAILED, Verdict.ERROR))
+        order = list(Severity)
+        return tuple(sorted(bad, key=lambda c: (-c.verdict.rank, order.index(c.severity), c.id)))
+
+    @property
+    def unproven(self) -> tuple[CheckRecord, ...]:
+        """Checks that gave no answer."""
+        return tuple(check for check in self.checks if check.verdict is Verdict.UNPROVEN)
+
+    def sealed(self) -> Self:
+        """The same evidence with its seal computed anew."""
+        return self.model_copy(update={"seal": Seal(digest=self.digest())})
+
+    def digest(self) -> str:
+        """Lower-case hex SHA-256 of the canonical JSON without the seal."""
+        body = self.document()
+        body.pop("seal", None)
+        return hashlib.sha256(rfc8785.dumps(body)).hexdigest()
+
+    def document(self) -> dict[str, Any]:
+        """The evidence as plain JSON values, ready to be serialised."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def canonical(self) -> bytes:
+        """RFC 8785 canonical JSON, seal included."""
+        return rfc8785.dumps(self.document())
+
+    def write(self, path: Path) -> None:
+        """Store the evidence once. Raise FileExistsError if evidence lies there already."""
+        write_once(path, self.canonical())
+
+
+def parse(content: bytes, *, where: str) -> Evidence:
+    """Read evidence and check its seal. Raise UserError if it is not whole and unaltered.
+
+    The seal is computed over the bytes as they were read, not over what the model made of
+    them, so that a member which the model would normalise cannot hide.
+    """
+    mend = "use the evidence.json of the run as it was written, or the one attached to the PDF"
+    try:
+        raw = json.loads(content)
+        evidence = Evidence.model_validate(raw)
+        raw.pop("seal", None)
+        digest = hashlib.sha256(rfc8785.dumps(raw)).hexdigest()
+    except (ValueError, RecursionError) as error:
+        problem = str(error).splitlines()[0]
+        raise UserError(f"not evidence of a run: {problem}", where=where, mend=mend) from None
+    if evidence.seal is None:
+        raise UserError("the evidence is not sealed", where=where, mend=mend)
+    if digest != evidence.seal.digest:
+        raise UserError("the seal does not match the content", where=where, mend=mend)
+    return evidence
+
+
+def json_schema() -> dict[str, Any]:
+    """The published JSON Schema of evidence (draft 2020-12)."""
+    schema = Evidence.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,0 +1,64 @@
+"""What needs nothing but files: make a report again from evidence, verify a report."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from restoreproof import evidence, signing, verification
+from restoreproof.clock import system_clock
+from restoreproof.errors import OutputUnwritable, UserError
+from restoreproof.storage import write_once
+from restoreproof.wording import headline
+
+
+def remake(source: Path, to: Path, identity: Path | None, passphrase: str | None) -> bool:
+    """Write the report of stored evidence. Return whether it was signed. Raise UserError."""
+    # Verifying needs no typesetting library, so only this function loads it.
+    from restoreproof import report  # noqa: PLC0415
+
+    mend = "give the evidence.json of a run"
+    found = evidence.parse(_read(source, mend), where=str(source))
+    now = system_clock()
+    signer = (
+        signing.load_identity(identity, (passphrase or "").encode(), now=now) if identity else None
+    )
+    pdf = report.render(found)
+    if signer:
+        pdf = signing.sign(pdf, signer, now=now)
+    try:
+        write_once(to, pdf, mode=0o644)
+    except FileExistsError:
+        mend = "name another file with --to"
+        raise OutputUnwritable("there is a file already", where=str(to), mend=mend) from None
+    except OSError as error:
+        mend = "name a file in a folder that this user may write with --to"
+        raise OutputUnwritable(f"{error.strerror}", where=str(to), mend=mend) from None
+    return signer is not None
+
+
+def verify_file(path: Path, trust: Path, tell: Callable[[str], None]) -> bool:
+    """Verify a report and tell what was proved. Raise UserError if a file cannot be read."""
+    pdf = _read(path, "give the path of a report.pdf")
+    try:
+        proved = verification.verify(pdf, verification.load_trust(trust), now=system_clock())
+    except verification.NotAuthentic as reason:
+        tell(f"NOT AUTHENTIC: {path}: {reason}")
+        return False
+    run = proved.evidence.run
+    assert proved.evidence.seal is not None
+    tell(f"AUTHENTIC: {path}")
+    tell(f"  report     run {run.id} of the estate {proved.evidence.policy.estate}")
+    tell(f"  verdict    {headline(proved.evidence.verdict)}: {proved.evidence.verdict_reason}")
+    tell(f"  signed by  {proved.signer} (certificate SHA-256 {proved.signer_fingerprint})")
+    tell(f"  signed at  {proved.signed_at:%Y-%m-%d %H:%M:%S} UTC, by the signer's own clock")
+    tell(f"  level      {proved.level}; every byte of the file is covered")
+    tell(f"  evidence   attached, seal sha256:{proved.evidence.seal.digest} confirmed")
+    tell(f"  file       sha256:{proved.file_sha256}")
+    tell("  not proved: that the signer's clock was right; whether the certificate was revoked")
+    return True
+
+
+def _read(path: Path, mend: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path), mend=mend) from None
