@@ -1,0 +1,193 @@
+"""One audit run from policy to signed report; pytest only asks its questions.
+
+``prepare`` finds the user's mistakes before anything is done; ``back_up`` runs the jobs;
+``lose`` plays the disaster; the suites answer; ``finish`` writes evidence and report.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from restoreproof import environment, records, resources, signing, verification
+from restoreproof.archive import RunFolder, new_run_id
+from restoreproof.checks import Answer, Question, questions, record
+from restoreproof.clock import system_clock
+from restoreproof.component_audit import ComponentAudit
+from restoreproof.engines.contract import Clock
+from restoreproof.errors import IdentityUnusable, InfrastructureError
+from restoreproof.estate import open_components, open_vault, probe, run_job
+from restoreproof.evidence import CheckRecord, Environment, Evidence, Verdict
+from restoreproof.policy import Policy, PolicyDocument
+from restoreproof.policy_file import read_policy
+from restoreproof.progress import Progress
+from restoreproof.references import expand, reveal
+from restoreproof.sandbox import Sandboxes
+from restoreproof.storage import write_once
+from restoreproof.suite_index import SuiteIndex, read_suites
+
+SILENT = "the check did not run: it was deselected or not collected"
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """What a user asked for. ``disaster`` is called when the estate is to be lost."""
+
+    policy: Path
+    archive: Path
+    components: tuple[str, ...] = ()
+    backups: bool = True
+    command: str = ""
+    seed: int | None = None
+    disaster: Callable[[], None] = lambda: None
+
+
+class AuditRun:
+    """The state of one run."""
+
+    def __init__(
+        self, options: AuditOptions, progress: Progress, clock: Clock = system_clock
+    ) -> None:
+        self.options = options
+        self.progress = progress
+        self.clock = clock
+        self.started_at = clock()
+        self.id = new_run_id(self.started_at)
+        self.seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+        self.document: PolicyDocument = read_policy(options.policy)
+        self.index: SuiteIndex = read_suites(resources.folder("suites"))
+        self.vault = open_vault(self.document)
+        self.identity = _load_identity(self.document, self.started_at)
+        self.components: list[ComponentAudit] = []
+        self.answers: dict[Question, Answer] = {}
+        self.broken_suites: dict[str, str] = {}
+        self._observed: Environment | None = None
+        self._folder: RunFolder | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """The policy under audit."""
+        return self.document.policy
+
+    def prepare(self) -> None:
+        """Make sure of everything a run needs. Raise every UserError found, at once."""
+        self._folder = RunFolder(self.options.archive, self.id)
+        self.progress.open_log(self._folder.path / "run.log")
+        self.progress(f"run {self.id} of policy {self.document.path.name}, seed {self.seed}")
+        self.components = open_components(
+            self.document, self.options.components, Sandboxes(self.id), self.clock, self.progress
+        )
+        if self.options.backups:
+            probe(self.components)
+            self.vault.prepare()
+        # What the catalog holds must be known before anything is added to it.
+        self.vault.catalog.entries()
+        images = [audited.image for audited in self.components if audited.image]
+        self._observed = environment.observe(images, self.index.sha256, self.started_at)
+
+    def begin(self) -> None:
+        """Run the jobs, if they are wanted, and then play the disaster."""
+        if self.options.backups:
+            self.back_up()
+        self.lose()
+
+    def back_up(self) -> None:
+        """Run every component's job. A job that fails is a result."""
+        for audited in self.components:
+            run_job(audited, self.vault, self.policy.estate, self.progress)
+
+    def lose(self) -> None:
+        """Play the disaster: from here on there is nothing but the vault."""
+        at = self.clock()
+        for audited in self.components:
+            audited.lose(at, ask_source=self.options.backups)
+        self.options.disaster()
+        for audited in self.components:
+            audited.choose(self.vault.backups(audited.name), self.policy.audit.restore)
+
+    def component(self, name: str) -> ComponentAudit:
+        """The component of this name."""
+        return next(audited for audited in self.components if audited.name == name)
+
+    def answer(self, question: Question, answer: Answer) -> None:
+        """Take an answer; of several to one question the worst counts."""
+        known = self.answers.get(question)
+        if known is None or answer.verdict.rank >= known.verdict.rank:
+            self.answers[question] = answer
+
+    def checks(self) -> tuple[CheckRecord, ...]:
+        """The record of every question, answered or not."""
+        found = []
+        for declaration, question in questions(self.index.declarations, self.components):
+            answer = self.answers.get(question)
+            if answer is None:
+                broken = self.broken_suites.get(declaration.file)
+                verdict = Verdict.ERROR if broken else Verdict.UNPROVEN
+                silent = not question.backup and declaration.scope == "target"
+                reason = broken or ("there is no backup to restore" if silent else SILENT)
+                answer = Answer(verdict, reason)
+            found.append(record(declaration, question, answer))
+        return tuple(sorted(found, key=lambda c: (c.component or "", c.id, c.backup or "")))
+
+    def finish(self) -> tuple[Evidence, Path]:
+        """Seal the evidence, make, sign and verify the report, and put all in its place.
+
+        Evidence is kept even if no report can be made of it; then raise InfrastructureError.
+        """
+        assert self._folder is not None
+        assert self._observed is not None
+        evidence = records.evidence(self, self._observed).sealed()
+        self.progress("writing evidence and report")
+        evidence.write(self._folder.path / "evidence.json")
+        problem = ""
+        try:
+            write_once(self._folder.path / "report.pdf", self._signed_report(evidence))
+            self.progress("report signed, and verified as a reader would")
+        except Exception as error:  # noqa: BLE001  # whatever it is, the evidence must not be lost
+            problem = f"no report could be made: {type(error).__name__}: {error}"
+        self.progress.close_log()
+        folder = self._folder.publish()
+        if problem:
+            mend = f"mend the cause, then: restoreproof report {folder / 'evidence.json'}"
+            raise InfrastructureError(problem, where=str(folder), mend=mend)
+        return evidence, folder
+
+    def _signed_report(self, evidence: Evidence) -> bytes:
+        # WeasyPrint takes a second to import, which only a finished run has to spend.
+        from restoreproof import report  # noqa: PLC0415
+
+        signed = signing.sign(report.render(evidence), self.identity, now=self.clock())
+        verification.verify(signed, self.identity.trust, now=self.clock())
+        return signed
+
+    @property
+    def trust_file(self) -> Path | None:
+        """The authority's certificate, where it lies beside the identity."""
+        path = Path(self.identity.source).with_name("ca.pem")
+        return path if path.exists() else None
+
+    @property
+    def folder(self) -> Path:
+        """Where files of this run are written while it goes on."""
+        assert self._folder is not None
+        return self._folder.path
+
+    def discard(self) -> None:
+        """Leave nothing of an unfinished run behind."""
+        self.progress.close_log()
+        if self._folder is not None:
+            self._folder.discard()
+
+
+def _load_identity(document: PolicyDocument, now: datetime) -> signing.Identity:
+    settings = document.policy.signing
+    if settings is None:
+        raise IdentityUnusable(
+            "the policy names no signing identity, and an audit ends in a signed report",
+            where=str(document.path),
+            mend="add 'signing:' with identity and passphrase; make one with: restoreproof keygen",
+        )
+    path = document.folder / expand(settings.identity, where="signing.identity")
+    passphrase = reveal(settings.passphrase, where="signing.passphrase", folder=document.folder)
+    return signing.load_identity(path, passphrase.encode(), now=now)

@@ -1,0 +1,138 @@
+"""One component under audit: its backups, its restores and its figures, as suites see it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from restoreproof import recovery_objectives
+from restoreproof.engines.contract import Clock, Engine, SourceContext
+from restoreproof.evidence import Measure
+from restoreproof.images import Image
+from restoreproof.jobs import JobResult, run_job
+from restoreproof.policy import Component, Objectives, Schedule
+from restoreproof.recovery_objectives import Disaster
+from restoreproof.references import SourceModel
+from restoreproof.restore import RestoreAttempt, Target, restoring, select
+from restoreproof.schedule import last_due
+from restoreproof.vault import StoredBackup, Vault
+
+
+@dataclass
+class ComponentAudit:
+    """Everything that a run knows of one component."""
+
+    name: str
+    component: Component
+    objectives: Objectives
+    engine: Engine[SourceModel]
+    context: SourceContext
+    clock: Clock
+    backups: tuple[StoredBackup, ...] = ()
+    targets: tuple[Target, ...] = ()
+    disaster: Disaster | None = None
+    jobs: list[JobResult] = field(default_factory=list)
+    attempts: list[RestoreAttempt] = field(default_factory=list)
+    restored_heartbeat: datetime | None = None
+
+    @property
+    def image(self) -> Image | None:
+        """The image that the component is restored into."""
+        return self.context.image
+
+    def run_job(self, vault: Vault, estate: str) -> JobResult:
+        """Back the component up."""
+        result = run_job(self.engine, self.context, vault, estate)
+        self.jobs.append(result)
+        return result
+
+    def lose(self, at: datetime, *, ask_source: bool) -> None:
+        """Take the component for lost from this instant on, asking its source one last time."""
+        newest = self.engine.newest_heartbeat(self.context) if ask_source else None
+        self.disaster = Disaster(at, newest)
+
+    def choose(self, backups: Sequence[StoredBackup], which: Literal["all", "newest"]) -> None:
+        """Take stock of the backups that there are and choose those to restore."""
+        self.backups = tuple(backups)
+        self.targets = select(self.name, self.backups, which)
+
+    @contextmanager
+    def attempt(self, target: Target) -> Iterator[RestoreAttempt]:
+        """Restore a target; its sandbox stays until the block ends."""
+        with restoring(
+            target,
+            self.engine,
+            self.component.source,
+            self.image,
+            self.context.sandboxes,
+            self.clock,
+        ) as attempt:
+            self.attempts.append(attempt)
+            if target.newest and attempt.restored is not None:
+                self.restored_heartbeat = attempt.restored.newest_heartbeat(self.component.source)
+            yield attempt
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """When the policy wants backups made."""
+        return self.component.schedule
+
+    @property
+    def has_heartbeat(self) -> bool:
+        """Whether the policy names a heartbeat of this component."""
+        return getattr(self.component.source, "heartbeat", None) is not None
+
+    @property
+    def rpo_promised(self) -> Measure:
+        """The loss that the schedule allows."""
+        return recovery_objectives.promised_rpo(self.component, self.backups, self.lost_at)
+
+    @property
+    def rpo_kept(self) -> Measure:
+        """The age of the newest recovery point."""
+        return recovery_objectives.kept_rpo(self.backups, self.loss)
+
+    @property
+    def rpo_measured(self) -> Measure:
+        """The loss that restored data shows."""
+        return recovery_objectives.measured_rpo(
+            self.restored_heartbeat, self.has_heartbeat, self.loss
+        )
+
+    @property
+    def rto_measured(self) -> Measure:
+        """The longest recovery of this run."""
+        return recovery_objectives.measured_rto(self.attempts)
+
+    @property
+    def rpo(self) -> timedelta:
+        """The objective for loss."""
+        return self.objectives.rpo
+
+    @property
+    def rto(self) -> timedelta:
+        """The objective for recovery time."""
+        return self.objectives.rto
+
+    @property
+    def last_full_due(self) -> datetime:
+        """When the schedule last asked for a full backup. The policy must give a schedule."""
+        assert self.schedule is not None
+        return last_due(self.schedule.full, self.schedule.time_zone, self.lost_at)
+
+    @property
+    def fulls(self) -> tuple[StoredBackup, ...]:
+        """Full backups, the oldest first."""
+        return tuple(backup for backup in self.backups if backup.entry.kind == "full")
+
+    @property
+    def loss(self) -> Disaster:
+        """The disaster that is played."""
+        assert self.disaster is not None
+        return self.disaster
+
+    @property
+    def lost_at(self) -> datetime:
+        """The instant of the disaster."""
+        return self.loss.at

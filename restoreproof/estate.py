@@ -1,0 +1,121 @@
+"""An estate as its policy names it: its vault, its components, their sources and their jobs."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from restoreproof import engines
+from restoreproof.archive import new_run_id
+from restoreproof.clock import system_clock
+from restoreproof.component_audit import ComponentAudit
+from restoreproof.engines.contract import Clock, SourceContext
+from restoreproof.errors import SeveralProblems, UserError
+from restoreproof.images import Image, ensure
+from restoreproof.policy import PolicyDocument
+from restoreproof.policy_file import read_policy
+from restoreproof.progress import Progress
+from restoreproof.references import expand
+from restoreproof.sandbox import Sandboxes
+from restoreproof.vault import Vault
+
+
+def open_vault(document: PolicyDocument) -> Vault:
+    """The vault that a policy names."""
+    location = expand(document.policy.vault.location, where="vault.location")
+    if "://" not in location:
+        location = str((document.folder / location).resolve())
+    return Vault(location)
+
+
+def open_components(
+    document: PolicyDocument,
+    chosen: Sequence[str],
+    sandboxes: Sandboxes,
+    clock: Clock,
+    progress: Progress,
+) -> list[ComponentAudit]:
+    """The components to work on, with their images made sure of. Raise UserError."""
+    policy = document.policy
+    unknown = sorted(set(chosen) - policy.components.keys())
+    if unknown:
+        raise UserError(
+            f"no component {', '.join(unknown)} in the policy",
+            where=str(document.path),
+            mend=f"choose from: {', '.join(policy.components)}",
+        )
+    images = find_images(document, chosen, progress)
+    components = []
+    for name, component in policy.components.items():
+        if chosen and name not in chosen:
+            continue
+        context = SourceContext(
+            component=name,
+            source=component.source,
+            image=images.get(name),
+            folder=document.folder,
+            sandboxes=sandboxes,
+            clock=clock,
+        )
+        engine = engines.load(component.engine)
+        components.append(
+            ComponentAudit(name, component, policy.objectives, engine, context, clock)
+        )
+    return components
+
+
+def probe(components: Sequence[ComponentAudit]) -> None:
+    """Ask every source whether it can be backed up. Raise all refusals at once."""
+    problems = []
+    for audited in components:
+        try:
+            audited.engine.probe(audited.context)
+        except UserError as problem:
+            problems.append(problem)
+    if problems:
+        raise SeveralProblems(problems)
+
+
+def run_job(audited: ComponentAudit, vault: Vault, estate: str, progress: Progress) -> bool:
+    """Run one component's job and tell of it. Return whether a backup was stored."""
+    progress(f"backing up {audited.name}")
+    result = audited.run_job(vault, estate)
+    if result.backup is None:
+        progress(f"backup of {audited.name} failed: {result.problem}")
+        return False
+    manifest = result.backup.manifest()
+    stored = sum(artifact.stored_bytes for artifact in manifest.artifacts)
+    items = len(manifest.fingerprint.items)
+    seconds = result.duration.total_seconds()
+    progress(f"stored {result.backup.id}: {stored:,} bytes, {items} items, {seconds:.1f} s")
+    return True
+
+
+def find_images(
+    document: PolicyDocument, chosen: Sequence[str], progress: Callable[[str], None]
+) -> dict[str, Image]:
+    """The image of every component that needs one. Raise ImageUnavailable."""
+    found: dict[str, Image] = {}
+    images = {}
+    for name, component in document.policy.components.items():
+        needed = engines.load(component.engine).needs_image and (not chosen or name in chosen)
+        if not needed or component.image is None:
+            continue
+        reference = expand(component.image, where=f"component {name}")
+        if reference not in found:
+            image = found[reference] = ensure(reference, progress)
+            progress(f"image {reference} ({image.origin}) {image.identifier[:19]}")
+        images[name] = found[reference]
+    return images
+
+
+def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress) -> bool:
+    """Back up an estate, or some of its components. Return whether all jobs stored a backup."""
+    document = read_policy(policy)
+    vault = open_vault(document)
+    sandboxes = Sandboxes(new_run_id(system_clock()))
+    components = open_components(document, chosen, sandboxes, system_clock, progress)
+    probe(components)
+    vault.prepare()
+    vault.catalog.entries()
+    estate = document.policy.estate
+    stored = [run_job(audited, vault, estate, progress) for audited in components]
+    return all(stored)

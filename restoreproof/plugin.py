@@ -1,0 +1,279 @@
+"""The pytest side of an audit: options, hooks and fixtures, and nothing else.
+
+Inert unless ``--policy`` is given. The command line prepares a run and hands it over; plain
+``pytest suites --policy POLICY`` prepares the same run here.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from restoreproof import resources, wording
+from restoreproof.audit import AuditOptions, AuditRun
+from restoreproof.checks import Answer, Observation, Question
+from restoreproof.component_audit import ComponentAudit
+from restoreproof.errors import RestoreProofError, UserError
+from restoreproof.evidence import Verdict
+from restoreproof.outcomes import RestoreFailed
+from restoreproof.policy import Objectives
+from restoreproof.progress import Progress
+from restoreproof.restore import RestoreAttempt, Target
+from restoreproof.suite_index import Declaration
+from restoreproof.summary import summarise
+
+RUN = pytest.StashKey[AuditRun]()
+OBSERVATION = pytest.StashKey[Observation]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("restoreproof", "audit of backups")
+    group.addoption("--policy", type=Path, help="the policy to audit")
+    group.addoption("--component", action="append", default=[], help="only this component")
+    group.addoption("--no-backup", action="store_true", help="audit what the vault holds")
+    group.addoption("--out", type=Path, default=Path("reports/archive"), help="where reports land")
+    group.addoption("--sampling-seed", type=int, help="repeat a run's random choices")
+
+
+class Handover:
+    """A run that the command line prepared and began."""
+
+    def __init__(self, run: AuditRun) -> None:
+        self.run = run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "check(id, severity): one check of an audit")
+    handover = _handover(config)
+    if handover is not None:
+        config.stash[RUN] = handover.run
+        # The run tells of itself; pytest's own lines would say everything twice.
+        config.pluginmanager.set_blocked("terminalreporter")
+    elif config.getoption("--policy"):
+        config.stash[RUN] = _prepare(config)
+    if RUN in config.stash:
+        config.option.xmlpath = str(config.stash[RUN].folder / "junit.xml")
+        # A broken suite is an answer of its own; it must not silence the others.
+        config.option.continue_on_collection_errors = True
+
+
+def _handover(config: pytest.Config) -> Handover | None:
+    plugins = config.pluginmanager.get_plugins()
+    return next((plugin for plugin in plugins if isinstance(plugin, Handover)), None)
+
+
+def _prepare(config: pytest.Config) -> AuditRun:
+    options = AuditOptions(
+        policy=config.getoption("--policy"),
+        archive=config.getoption("--out"),
+        components=tuple(config.getoption("--component")),
+        backups=not config.getoption("--no-backup"),
+        command=" ".join(["pytest", *sys.argv[1:]]),
+        seed=config.getoption("--sampling-seed"),
+    )
+    try:
+        run = AuditRun(options, Progress())
+        run.prepare()
+    except RestoreProofError as error:
+        raise pytest.UsageError("\n".join(error.lines())) from None
+    return run
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    run = session.config.stash.get(RUN, None)
+    if run is None or _handover(session.config):
+        return
+    try:
+        run.begin()
+    except RestoreProofError as error:
+        run.discard()
+        pytest.exit("\n".join(error.lines()), returncode=error.exit_code)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    run = metafunc.config.stash.get(RUN, None)
+    declaration = _declaration(run, metafunc.definition)
+    if run is None or declaration is None:
+        return
+    audited = [one for one in run.components if declaration.applies(one)]
+    if "target" in metafunc.fixturenames:
+        targets = [
+            target
+            for one in audited
+            for target in one.targets
+            if target.newest or not declaration.only_newest
+        ]
+        names = [target.backup.id for target in targets]
+        metafunc.parametrize("target", targets, ids=names, scope="session")
+    else:
+        metafunc.parametrize("component", audited, ids=[one.name for one in audited])
+
+
+@pytest.fixture(scope="session")
+def attempt(request: pytest.FixtureRequest, target: Target) -> Iterator[RestoreAttempt]:
+    """One restore of one recovery point, whether it worked or not."""
+    run = request.config.stash[RUN]
+    run.progress(f"restoring {target.backup.id}")
+    with run.component(target.component).attempt(target) as done:
+        outcome = "restored" if done.succeeded else f"restore failed in '{done.failed_in}'"
+        seconds = done.duration.total_seconds()
+        run.progress(f"{target.backup.id}: {outcome} after {seconds:.1f} s")
+        yield done
+
+
+@pytest.fixture
+def restored(attempt: RestoreAttempt) -> Any:
+    """The restored component, in its sandbox."""
+    if attempt.restored is None:
+        pytest.skip(f"nothing was restored: {attempt.failure}")
+    return attempt.restored
+
+
+@pytest.fixture
+def audited(request: pytest.FixtureRequest, target: Target) -> ComponentAudit:
+    """The component that the target belongs to."""
+    return request.config.stash[RUN].component(target.component)
+
+
+@pytest.fixture(scope="session")
+def objectives(request: pytest.FixtureRequest) -> Objectives:
+    """The policy's objectives."""
+    return request.config.stash[RUN].policy.objectives
+
+
+@pytest.fixture(scope="session")
+def in_words() -> Callable[[timedelta], str]:
+    """Says a length of time as people read it."""
+    return wording.duration
+
+
+@pytest.fixture
+def observe(request: pytest.FixtureRequest) -> Observation:
+    """Notes what a check looks at before it asserts: examined, expected, seen, remedy."""
+    observation: Observation = request.node.stash.setdefault(OBSERVATION, Observation())
+    return observation
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """The run's seed, for every random choice."""
+    return request.config.stash[RUN].seed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    run = item.config.stash.get(RUN, None)
+    declaration = _declaration(run, item)
+    question = _question(declaration, item)
+    if run is None or declaration is None or question is None:
+        return report
+    if report.when == "call" or not report.passed:
+        verdict, reason = _judge(report, call)
+        observation = item.stash.get(OBSERVATION, Observation())
+        answer = Answer(verdict, reason, timedelta(milliseconds=round(report.duration * 1000)))
+        answer.observation = observation
+        run.answer(question, answer)
+        known = run.answers[question]
+        about = question.backup or question.component
+        run.progress.answer(known.verdict, f"{question.check} {about}: {declaration.title}")
+    return report
+
+
+def _judge(report: pytest.TestReport, call: pytest.CallInfo[None]) -> tuple[Verdict, str]:
+    error = call.excinfo.value if call.excinfo else None
+    if report.passed and error is None:
+        return Verdict.PASSED, ""
+    if report.skipped:
+        return Verdict.UNPROVEN, str(error)
+    if report.when == "call" and isinstance(
+        error, AssertionError | RestoreFailed | pytest.fail.Exception
+    ):
+        reason = "" if isinstance(error, AssertionError) else str(error)
+        return Verdict.FAILED, reason
+    return Verdict.ERROR, f"{type(error).__name__}: {error}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    run = collector.config.stash.get(RUN, None)
+    if run is not None and report.failed:
+        last_line = str(report.longrepr).strip().splitlines()[-1]
+        run.broken_suites[collector.path.name] = f"the suite could not be collected: {last_line}"
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+    run = session.config.stash.get(RUN, None)
+    if run is None:
+        return
+    if exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
+        run.discard()
+        run.progress("interrupted: nothing was written, and every sandbox is gone")
+        return
+    if session.config.option.collectonly:
+        run.discard()
+        return
+    try:
+        evidence, folder = run.finish()
+    except RestoreProofError as error:
+        run.discard()
+        for line in error.lines():
+            run.progress(line)
+        session.exitstatus = error.exit_code
+        return
+    summarise(evidence, folder, run.trust_file, run.progress)
+    session.exitstatus = evidence.verdict.exit_code
+
+
+def run_audit(options: AuditOptions, progress: Progress, arguments: Sequence[str]) -> int:
+    """One audit from the command line: prepare, back up, and let the suites ask.
+
+    Return the exit code. Raise RestoreProofError for what prevents a report.
+    """
+    run = AuditRun(options, progress)
+    try:
+        run.prepare()
+        run.begin()
+        suites = str(resources.folder("suites"))
+        quiet = ["-q", "--no-header", "--rootdir", suites, "-p", "no:cacheprovider"]
+        command = [suites, "-p", __name__, "-c", os.devnull, *quiet, *arguments]
+        code = pytest.main(command, plugins=[Handover(run)])
+    except BaseException:
+        run.discard()
+        raise
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if code == pytest.ExitCode.USAGE_ERROR:
+        run.discard()
+        raise UserError("pytest refused its arguments", mend="correct what follows '--'")
+    return int(code)
+
+
+def _declaration(run: AuditRun | None, node: Any) -> Declaration | None:
+    if run is None or node.path.parent != resources.folder("suites"):
+        return None
+    return run.index.find(node.path.name, node.originalname)
+
+
+def _question(declaration: Declaration | None, item: pytest.Item) -> Question | None:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    target, component = parameters.get("target"), parameters.get("component")
+    if declaration is None:
+        return None
+    if isinstance(target, Target):
+        return Question(declaration.id, target.component, target.backup.id)
+    if isinstance(component, ComponentAudit):
+        return Question(declaration.id, component.name)
+    return None

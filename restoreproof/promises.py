@@ -1,0 +1,106 @@
+"""What a policy promises, and what the checks of a run can say of each promise.
+
+Every promise of the policy is in the report, also one that nothing tests yet: that one is
+unproven. A promise is only as good as the worst answer of the checks that give evidence for
+it, and a check that is required for it and gave no answer leaves it unproven.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from restoreproof import schedule
+from restoreproof.engines.contract import Engine
+from restoreproof.evidence import CheckRecord, PromiseRecord, Verdict, worst
+from restoreproof.policy import COVERAGE_KINDS, Component, Policy
+from restoreproof.references import SourceModel
+from restoreproof.wording import duration
+
+RESTORED = ("VLT-001", "RST-001", "RST-002")
+REQUIRED = {
+    "data": RESTORED,
+    "playbook": (*RESTORED, "GIT-003"),
+    "inventory": (*RESTORED, "GIT-004"),
+    "configuration": (*RESTORED, "GIT-005"),
+    "rpo": ("RPO-001", "RPO-002", "RPO-003"),
+    "rto": ("RTO-001",),
+    "full": ("SCH-001",),
+    "integrity": ("VLT-001",),
+    "versions": ("GIT-001", "GIT-002"),
+}
+"""Checks without whose answer a promise is not kept, so that none can vanish unseen."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One promise of one component. ``gap`` says why nothing can prove it today."""
+
+    key: str
+    component: str
+    text: str
+    gap: str = ""
+
+
+def promises(
+    name: str, component: Component, policy: Policy, engine: Engine[SourceModel]
+) -> Iterator[Promise]:
+    """All promises that a policy makes for one component."""
+    for kind in component.coverage:
+        gap = (
+            "" if kind in engine.covers else f"the {engine.name} engine does not back up {kind} yet"
+        )
+        yield Promise(kind, name, f"backup and restore of {kind}", gap)
+    if component.schedule:
+        for due, expression in component.schedule.kinds.items():
+            when = schedule.describe(expression, component.schedule.time_zone)
+            gap = "" if due in engine.kinds else f"{due} backups are not made yet"
+            yield Promise(due, name, f"{due} backup {when[0].lower()}{when[1:]}", gap)
+    objectives = policy.objectives
+    yield Promise("rpo", name, f"no more than {duration(objectives.rpo)} of changes is lost (RPO)")
+    yield Promise("rto", name, f"restored within {duration(objectives.rto)} (RTO)")
+    if policy.integrity_checks:
+        yield Promise("integrity", name, "every backup's integrity is checked at every audit")
+    if component.retention:
+        if component.retention.until and engine.name == "git":
+            yield Promise("versions", name, "any version can be viewed unless deleted by hand")
+        else:
+            kept = component.retention.describe()
+            gap = "retention is not examined yet"
+            yield Promise("retention", name, f"backups are kept: {kept}", gap)
+    yield Promise(
+        "restore-test",
+        name,
+        f"a restore is tested at least every {duration(objectives.restore_test_every)}",
+        "this run is one restore test; earlier runs are not examined yet",
+    )
+
+
+def judge(
+    promise: Promise, checks: Sequence[CheckRecord], *, audited: bool = True
+) -> PromiseRecord:
+    """What the answers of a run say of a promise."""
+    mine = [check for check in checks if check.component == promise.component]
+    keys = {promise.key, "content"} if promise.key in COVERAGE_KINDS else {promise.key}
+    evidence = [] if promise.gap else [c for c in mine if keys.intersection(c.proves)]
+    required = REQUIRED.get(promise.key, ())
+    silent = [identifier for identifier in required if identifier not in {c.id for c in evidence}]
+    if not audited:
+        verdict, reason = Verdict.UNPROVEN, "the component was left out of this run"
+    elif promise.gap:
+        verdict, reason = Verdict.UNPROVEN, promise.gap
+    elif silent:
+        verdict = worst([Verdict.UNPROVEN, *(check.verdict for check in evidence)])
+        reason = f"no answer from {', '.join(silent)}"
+    else:
+        verdict = worst(check.verdict for check in evidence)
+        bad = sorted({check.id for check in evidence if check.verdict is not Verdict.PASSED})
+        reason = f"see {', '.join(bad)}" if bad else ""
+        if not evidence:
+            reason = "no check gives evidence of it"
+    return PromiseRecord(
+        id=f"{promise.component}.{promise.key}",
+        component=promise.component,
+        promise=promise.text,
+        verdict=verdict,
+        checks=tuple(sorted({check.id for check in evidence})),
+        reason=reason,
+    )

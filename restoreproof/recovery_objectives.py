@@ -1,0 +1,73 @@
+"""The figures of a component against its objectives: RPO promised, kept and measured; RTO."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from restoreproof import schedule
+from restoreproof.evidence import Measure
+from restoreproof.policy import Component
+from restoreproof.restore import RestoreAttempt
+from restoreproof.vault import StoredBackup
+from restoreproof.wording import duration
+
+NOTHING = timedelta()
+
+
+@dataclass(frozen=True)
+class Disaster:
+    """The instant at which the estate is taken for lost, and what it had last written.
+
+    ``newest_heartbeat`` is None where the source has no heartbeat or was not asked.
+    """
+
+    at: datetime
+    newest_heartbeat: datetime | None
+
+
+def promised_rpo(component: Component, backups: Sequence[StoredBackup], now: datetime) -> Measure:
+    """The loss that the schedule allows: its longest gap and the longest job known."""
+    if component.schedule is None:
+        return Measure(value=None, basis="the policy gives no schedule")
+    gap = schedule.longest_gap(component.schedule, now)
+    jobs = [backup.entry.finished_at - backup.entry.started_at for backup in backups]
+    longest = max(jobs, default=NOTHING)
+    job = f"the longest job of {duration(longest)}" if jobs else "no job known yet"
+    basis = f"longest gap of the schedule ({duration(gap)}) and {job}"
+    return Measure(value=gap + longest, basis=basis)
+
+
+def kept_rpo(backups: Sequence[StoredBackup], disaster: Disaster) -> Measure:
+    """The age of the newest recovery point when the estate is lost."""
+    if not backups:
+        return Measure(value=None, basis="the vault holds no backup")
+    newest = backups[-1]
+    if newest.entry.recovery_point > disaster.at:
+        return Measure(value=None, basis=f"{newest.id} is dated in the future")
+    age = disaster.at - newest.entry.recovery_point
+    basis = f"age of the newest recovery point, {newest.id}, when the restore was decided"
+    return Measure(value=age, basis=basis)
+
+
+def measured_rpo(restored_heartbeat: datetime | None, named: bool, disaster: Disaster) -> Measure:
+    """The loss that restored data shows: the newest heartbeat in it against the last one."""
+    if not named:
+        return Measure(value=None, basis="the policy names no heartbeat")
+    if restored_heartbeat is None:
+        return Measure(value=None, basis="no heartbeat was found in restored data")
+    last = disaster.newest_heartbeat
+    until = last or disaster.at
+    against = "the last at the source" if last else "the instant of the decision"
+    basis = f"newest restored heartbeat {restored_heartbeat:%Y-%m-%dT%H:%M:%SZ} against {against}"
+    if restored_heartbeat > until:
+        return Measure(value=None, basis=f"{basis}: it lies in the future")
+    return Measure(value=until - restored_heartbeat, basis=basis)
+
+
+def measured_rto(attempts: Sequence[RestoreAttempt]) -> Measure:
+    """The longest recovery of a run, from the decision to an answered query."""
+    durations = [attempt.duration for attempt in attempts if attempt.succeeded]
+    if not durations:
+        return Measure(value=None, basis="no restore succeeded")
+    basis = f"longest of {len(durations)} restores, decision to answered query, in a container"
+    return Measure(value=max(durations), basis=basis)

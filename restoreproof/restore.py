@@ -1,0 +1,185 @@
+"""Restores one recovery point into a throwaway server, timed step by step."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Literal
+
+from restoreproof.engines.contract import BackupToRestore, Clock, Engine, Restored
+from restoreproof.fingerprint import Comparisons, compare
+from restoreproof.images import Image
+from restoreproof.manifest import Manifest
+from restoreproof.outcomes import RestoreFailed
+from restoreproof.references import SourceModel
+from restoreproof.sandbox import Sandboxes
+from restoreproof.vault import StoredBackup
+
+
+@dataclass(frozen=True)
+class Target:
+    """One recovery point that is to be restored, and why it was chosen."""
+
+    component: str
+    backup: StoredBackup
+    newest: bool
+
+    @property
+    def reason(self) -> str:
+        """Why it was chosen."""
+        return "the newest" if self.newest else "every backup is restored"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One step of a recovery; ``started_after`` counts from the decision to restore."""
+
+    name: str
+    started_after: timedelta
+    duration: timedelta
+
+
+@dataclass
+class Timeline:
+    """The steps of one recovery, on a clock that never jumps."""
+
+    phases: list[Phase] = field(default_factory=list)
+    _begun: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a step; it is kept also when it fails, and then it is the last one."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            ended = time.monotonic()
+            after = timedelta(seconds=begun - self._begun)
+            self.phases.append(Phase(name, after, timedelta(seconds=ended - begun)))
+
+    @property
+    def duration(self) -> timedelta:
+        """From the decision to the end of the last step, with the time between steps."""
+        last = self.phases[-1]
+        return last.started_after + last.duration
+
+
+@dataclass(frozen=True)
+class RestoreAttempt:
+    """One restore and, where it worked, the restored component for as long as it is there."""
+
+    target: Target
+    decided_at: datetime
+    phases: tuple[Phase, ...]
+    duration: timedelta
+    manifest: Manifest | None
+    restored: Restored | None
+    server_version: str
+    isolation: str
+    limits: str
+    image: Image | None
+    failed_in: str = ""
+    failure: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the restored service came to answer."""
+        return self.restored is not None
+
+    @cached_property
+    def comparison(self) -> Comparisons:
+        """Restored content against the backup's fingerprint.
+
+        Raise RestoreFailed if the restored content cannot be read.
+        """
+        assert self.manifest is not None
+        assert self.restored is not None
+        expected = self.manifest.fingerprint
+        return compare(expected, self.restored.fingerprint(expected))
+
+
+def select(
+    component: str, backups: Sequence[StoredBackup], which: Literal["all", "newest"]
+) -> tuple[Target, ...]:
+    """The backups of a component that an audit restores, the newest first."""
+    newest_first = list(reversed(backups))
+    if which == "newest":
+        newest_first = newest_first[:1]
+    return tuple(
+        Target(component, backup, newest=number == 0) for number, backup in enumerate(newest_first)
+    )
+
+
+@contextmanager
+def restoring(
+    target: Target,
+    engine: Engine[SourceModel],
+    source: SourceModel,
+    image: Image | None,
+    sandboxes: Sandboxes,
+    clock: Clock,
+) -> Iterator[RestoreAttempt]:
+    """Restore a target and keep its sandbox until the block ends.
+
+    A restore that fails is an attempt with its failure. Raise SandboxTrouble for what says
+    nothing about the backup.
+    """
+    decided_at, timeline = clock(), Timeline()
+    manifest: Manifest | None = None
+    restored: Restored | None = None
+
+    def attempt(failure: str = "") -> RestoreAttempt:
+        return RestoreAttempt(
+            target=target,
+            decided_at=decided_at,
+            phases=tuple(timeline.phases),
+            duration=timeline.duration,
+            manifest=manifest,
+            restored=None if failure else restored,
+            server_version=restored.server_version if restored else "",
+            isolation=restored.isolation if restored else "",
+            limits=restored.limits if restored else "",
+            image=image,
+            failed_in=timeline.phases[-1].name if failure else "",
+            failure=failure,
+        )
+
+    try:
+        with timeline.phase("find backup"):
+            manifest = target.backup.manifest()
+        with timeline.phase("check artifacts"):
+            for artifact in manifest.artifacts:
+                target.backup.check(artifact)
+    except RestoreFailed as failure:
+        yield attempt(str(failure))
+        return
+    with ExitStack() as stack:
+        with timeline.phase("start server"):
+            restored = stack.enter_context(engine.provision(source, image, sandboxes))
+        failure_words = ""
+        try:
+            with timeline.phase("load"):
+                engine.load(restored, _to_restore(target.backup, manifest))
+            with timeline.phase("answer a query"):
+                restored.answer()
+        except RestoreFailed as failure:
+            failure_words = str(failure)
+        yield attempt(failure_words)
+
+
+def _to_restore(backup: StoredBackup, manifest: Manifest) -> BackupToRestore:
+    artifacts = {artifact.name.removesuffix(".zst"): artifact for artifact in manifest.artifacts}
+
+    def artifact(name: str) -> str:
+        if name not in artifacts:
+            raise RestoreFailed(f"the backup holds no {name}")
+        return name
+
+    return BackupToRestore(
+        position=manifest.position,
+        facts=manifest.facts,
+        fingerprint=manifest.fingerprint,
+        read=lambda name: backup.read(artifacts[artifact(name)]),
+    )

@@ -1,0 +1,144 @@
+"""Which checks the suites declare, read from their source without running them.
+
+So a check that was deselected, not collected or broken is known to be missing. A check is a
+test function with ``@pytest.mark.check("ID", severity=..., ...)``; its docstring is the text
+of the report.
+"""
+
+import ast
+import hashlib
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from restoreproof.component_audit import ComponentAudit
+from restoreproof.errors import UserError
+from restoreproof.evidence import Severity
+
+TARGET_FIXTURES = {"target", "attempt", "restored"}
+
+
+class Scope(StrEnum):
+    """What a check is asked about once each."""
+
+    TARGET = "target"
+    COMPONENT = "component"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One check as its suite declares it.
+
+    ``engine``, ``coverage`` and ``when`` (what a component must have: a schedule, jobs) narrow
+    where it applies, ``only="newest"`` to the newest recovery point. ``proves`` names the
+    promises of the policy for which it gives evidence; ``content`` is every kind of coverage.
+    """
+
+    id: str
+    severity: Severity
+    engine: str | None
+    coverage: str | None
+    when: str | None
+    only_newest: bool
+    proves: tuple[str, ...]
+    scope: Scope
+    title: str
+    description: str
+    file: str
+    function: str
+
+    def applies(self, audited: ComponentAudit) -> bool:
+        """Whether the check is asked of a component."""
+        return (
+            self.engine in (None, audited.component.engine)
+            and (self.coverage is None or self.coverage in audited.component.coverage)
+            and (self.when is None or bool(getattr(audited, self.when)))
+        )
+
+
+@dataclass(frozen=True)
+class SuiteIndex:
+    """All checks of the suites, and a digest of their source."""
+
+    declarations: tuple[Declaration, ...]
+    sha256: str
+
+    def find(self, file: str, function: str) -> Declaration | None:
+        """The declaration behind a test function."""
+        for declaration in self.declarations:
+            if (declaration.file, declaration.function) == (file, function):
+                return declaration
+        return None
+
+
+def read_suites(folder: Path) -> SuiteIndex:
+    """Index all suites of a folder. Raise UserError for one that cannot be understood."""
+    declarations: list[Declaration] = []
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("test_*.py")):
+        source = path.read_bytes()
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(source).digest())
+        declarations.extend(_declarations(path, source))
+    known: dict[str, Declaration] = {}
+    for declaration in declarations:
+        if declaration.id in known:
+            other = known[declaration.id]
+            raise UserError(
+                f"check id {declaration.id} stands twice",
+                where=f"{declaration.file} and {other.file}",
+                mend="give every check an id of its own",
+            )
+        known[declaration.id] = declaration
+    return SuiteIndex(tuple(declarations), digest.hexdigest())
+
+
+def _declarations(path: Path, source: bytes) -> Iterator[Declaration]:
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        where = f"{path}:{error.lineno}"
+        raise UserError(f"not Python: {error.msg}", where=where, mend="correct it") from None
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
+            continue
+        marks = [mark for mark in node.decorator_list if _is_check(mark)]
+        where = f"{path}:{node.lineno}"
+        if not marks:
+            mend = 'add @pytest.mark.check("ID", severity="...")'
+            raise UserError(f"{node.name} is no check", where=where, mend=mend)
+        mark = marks[0]
+        assert isinstance(mark, ast.Call)
+        try:
+            options = {word.arg: ast.literal_eval(word.value) for word in mark.keywords}
+            (identifier,) = (ast.literal_eval(argument) for argument in mark.args)
+            severity = Severity(options["severity"])
+        except (KeyError, ValueError):
+            mend = 'write @pytest.mark.check("ID", severity="critical|high|medium|low")'
+            what = f"the check mark of {node.name} is not understood"
+            raise UserError(what, where=where, mend=mend) from None
+        title, _, description = inspect.cleandoc(ast.get_docstring(node) or "").partition("\n")
+        arguments = {argument.arg for argument in node.args.args}
+        yield Declaration(
+            id=identifier,
+            severity=severity,
+            engine=options.get("engine"),
+            coverage=options.get("coverage"),
+            when=options.get("when"),
+            only_newest=options.get("only") == "newest",
+            proves=tuple(options.get("proves", ())),
+            scope=Scope.TARGET if arguments & TARGET_FIXTURES else Scope.COMPONENT,
+            title=title or node.name,
+            description=" ".join(description.split()),
+            file=path.name,
+            function=node.name,
+        )
+
+
+def _is_check(mark: ast.expr) -> bool:
+    return (
+        isinstance(mark, ast.Call)
+        and isinstance(mark.func, ast.Attribute)
+        and ast.unparse(mark.func) == "pytest.mark.check"
+    )

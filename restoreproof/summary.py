@@ -1,0 +1,54 @@
+"""What a user reads at the end of a run: where the report lies, its verdict, the findings."""
+
+import os
+from pathlib import Path
+
+from restoreproof import wording
+from restoreproof.evidence import CheckRecord, Evidence, Verdict
+from restoreproof.progress import STYLES, Progress
+
+
+def summarise(evidence: Evidence, folder: Path, trust: Path | None, progress: Progress) -> None:
+    """Print report, verdict, findings and the command that verifies the report."""
+    pdf = _short(folder / "report.pdf")
+    progress.plain("")
+    progress.plain(f"Report   {pdf}")
+    headline = wording.headline(evidence.verdict)
+    progress.plain(f"Verdict  {headline}: {evidence.verdict_reason}", STYLES[evidence.verdict])
+    progress.plain(f"Findings {len(evidence.findings) or 'none'}")
+    for check in evidence.findings:
+        progress.plain(f"  {check.verdict}  {_named(check)}", STYLES[check.verdict])
+        seen = check.reason or f"expected {check.expected}; saw {check.seen}"
+        progress.plain(f"          {_cut(seen)}")
+        if check.remedy:
+            progress.plain(f"          to do: {_cut(check.remedy)}")
+    unproven = [one for one in evidence.promises if one.verdict is Verdict.UNPROVEN]
+    unanswered = evidence.unproven
+    if unproven or unanswered:
+        count = f"{len(unproven)} promises, {len(unanswered)} checks"
+        progress.plain(f"Unproven {count}", STYLES[Verdict.UNPROVEN])
+        for promise in unproven:
+            progress.plain(f"  {promise.component}: {promise.promise} -- {_cut(promise.reason)}")
+        for check in unanswered:
+            progress.plain(f"  {_named(check)} -- {_cut(check.reason)}")
+    launcher = os.environ.get("RESTOREPROOF_LAUNCHER", "restoreproof")
+    progress.plain(
+        f"Verify   {launcher} verify {pdf} --trust {_short(trust) if trust else 'CA.pem'}"
+    )
+
+
+def _named(check: CheckRecord) -> str:
+    return f"{check.id} {check.backup or check.component}: {check.title}"
+
+
+def _cut(text: str, length: int = 400) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[:length]}… (all of it is in evidence.json)"
+
+
+def _short(path: Path) -> str:
+    """Relative to the current folder where that is shorter."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,74 @@
+"""Restores: does every backup come back, is it the same, and in time?"""
+
+import pytest
+
+
+@pytest.mark.check("RST-001", severity="critical", proves=("content",))
+def test_restore_completes(attempt, in_words, observe):
+    """The backup can be restored into an empty server.
+
+    The restored service has to answer a query as an application would ask it.
+    """
+    observe(
+        examined=1,
+        expected="a restored service that answers",
+        seen=f"failed in '{attempt.failed_in}': {attempt.failure}"
+        if attempt.failure
+        else f"answered after {in_words(attempt.duration)}",
+        remedy="restore an older backup, and take a new one at once",
+    )
+    assert attempt.succeeded
+
+
+@pytest.mark.check("RST-002", severity="critical", proves=("content",))
+def test_restored_content_is_what_was_backed_up(attempt, restored, observe):
+    """What came back is what was backed up.
+
+    The restored content is fingerprinted anew and compared item by item with the fingerprint
+    that was taken at the source in the backup's own instant.
+    """
+    comparison = attempt.comparison
+    differences = [str(difference) for difference in comparison.differences]
+    undecided = [f"{item.kind} {item.name}: {item.reason}" for item in comparison.undecided]
+    observe(
+        examined=comparison.examined,
+        expected=f"{comparison.examined} items as they were",
+        seen="; ".join(differences) or f"{comparison.examined - len(undecided)} items equal",
+        remedy="do not rely on this backup; take a new one and find out what it left out",
+    )
+    assert not differences
+    if undecided:
+        pytest.skip(f"could not be decided: {'; '.join(undecided)}")
+
+
+@pytest.mark.check("RST-003", severity="critical", proves=("content",))
+def test_restored_copy_is_not_the_source(attempt, restored, observe):
+    """What was compared is a copy of its own, not the source itself."""
+    observe(
+        examined=1,
+        expected="an identity other than the source's",
+        seen="another identity"
+        if restored.identity != attempt.manifest.source_identity
+        else "the source's own identity",
+        remedy="restore into a server of its own",
+    )
+    assert restored.identity
+    assert restored.identity != attempt.manifest.source_identity
+
+
+@pytest.mark.check("RTO-001", severity="critical", proves=("rto",))
+def test_restore_time_is_within_objective(attempt, objectives, in_words, observe):
+    """The service is back within the recovery time objective (RTO).
+
+    Measured from the decision to restore to an answered query; verification is not in it. A
+    container here is not production: the figure shows the way, not the size.
+    """
+    if not attempt.succeeded:
+        pytest.skip(f"nothing was restored: {attempt.failure}")
+    observe(
+        examined=len(attempt.phases),
+        expected=f"at most {in_words(objectives.rto)}",
+        seen=in_words(attempt.duration),
+        remedy="find the longest step in the timeline and shorten it, or change the objective",
+    )
+    assert attempt.duration <= objectives.rto
