@@ -1,0 +1,1 @@
+"""The sample estate Agama: servers and a repository with data worth restoring."""
