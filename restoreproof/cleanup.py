@@ -9,7 +9,10 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import docker.errors
 
 from restoreproof import docker_engine
 from restoreproof.execution import engine_trouble
@@ -26,9 +29,12 @@ def _clean_engine(progress: Callable[[str], None]) -> int:
     client = docker_engine.connect()
     removed = 0
     with engine_trouble():
-        for container in client.containers.list(all=True, filters={"label": LABEL}):
+        for container in client.containers.list(
+            all=True, filters={"label": LABEL}, ignore_removed=True
+        ):
             if _is_leftover(container.labels):
-                container.remove(force=True, v=True)
+                with suppress(docker.errors.NotFound):
+                    container.remove(force=True, v=True)
                 progress(f"removed container {container.name} of run {_run(container.labels)}")
                 removed += 1
         for network in client.networks.list(filters={"label": LABEL}):

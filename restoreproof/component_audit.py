@@ -1,13 +1,14 @@
 """One component under audit: its backups, its restores and its figures, as suites see it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from restoreproof import recovery_objectives
 from restoreproof.engines.contract import Clock, Engine, SourceContext
+from restoreproof.errors import SourceUnavailable
 from restoreproof.evidence import Measure
 from restoreproof.images import Image
 from restoreproof.jobs import JobResult, run_job
@@ -49,7 +50,11 @@ class ComponentAudit:
 
     def lose(self, at: datetime, *, ask_source: bool) -> None:
         """Take the component for lost from this instant on, asking its source one last time."""
-        newest = self.engine.newest_heartbeat(self.context) if ask_source else None
+        newest = None
+        if ask_source:
+            # A source that went away meanwhile has no last word; the backups are audited still.
+            with suppress(SourceUnavailable):
+                newest = self.engine.newest_heartbeat(self.context)
         self.disaster = Disaster(at, newest)
 
     def choose(self, backups: Sequence[StoredBackup], which: Literal["all", "newest"]) -> None:

@@ -13,12 +13,12 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import docker
+import docker.errors
 from docker.models.containers import Container
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
@@ -32,6 +32,7 @@ from restoreproof.images import Image
 testcontainers_config.ryuk_disabled = True
 
 LABEL = "org.restoreproof"
+TOKEN = f"{LABEL}.token"
 SHARED = "/restoreproof"
 """Where the shared folder is mounted in a sandbox."""
 PREFIX = f"restoreproof-{os.getpid()}-"
@@ -185,8 +186,9 @@ class Sandboxes:
     def _started(
         self, container: DockerContainer, role: str, options: Mapping[str, object]
     ) -> Iterator[Container]:
+        token = secrets.token_hex(8)
         container.with_kwargs(
-            labels=self.labels(role),
+            labels=self.labels(role) | {TOKEN: token},
             mem_limit=self.limits.memory_bytes,
             nano_cpus=int(self.limits.processors * 1e9),
             pids_limit=self.limits.processes,
@@ -200,7 +202,15 @@ class Sandboxes:
                 container.start()
                 yield container.get_wrapped_container()
             finally:
-                container.stop()
+                # By label and not by what Testcontainers knows: an interrupt may come after the
+                # engine made the container and before its name was known here.
+                self._remove(token)
+
+    def _remove(self, token: str) -> None:
+        marked: dict[str, str | list[str] | bool] = {"label": f"{TOKEN}={token}"}
+        for found in self._client.containers.list(all=True, filters=marked, ignore_removed=True):
+            with suppress(docker.errors.NotFound):
+                found.remove(force=True, v=True)
 
     @contextmanager
     def _network(self) -> Iterator[str]:

@@ -1,15 +1,12 @@
 """InfluxDB 1.x: full portable backups, restored into a server that nothing can reach."""
 
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import httpx
-from pydantic import BaseModel, ConfigDict
 
-from restoreproof.durations import Duration
 from restoreproof.engines.contract import (
     BackupContent,
     BackupContext,
@@ -20,47 +17,27 @@ from restoreproof.engines.contract import (
 )
 from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, name
 from restoreproof.engines.influxdb_fingerprint import fingerprint, settled, user_databases
-from restoreproof.errors import SourceUnavailable
+from restoreproof.engines.influxdb_source import (
+    InfluxDBSource,
+    connect,
+    newest_heartbeat,
+    probe,
+    source_of,
+)
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
-from restoreproof.references import Secret, SourceModel
+from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
 
 PORTABLE = "portable.tar"
 SHARD_IS_OPENING = "shard is disabled"
 PROBE = "restoreproof_probe"
 FOLDER = "/var/tmp/restoreproof"  # noqa: S108  # inside a container of ours alone
-UNAUTHORIZED = (401, 403)
 # Unpacks every shard to nowhere: a backup that races with a compaction can hold half of one.
 TEST_SHARDS = (
     f'find {FOLDER} -name "*.tar.gz" | while read -r shard; do tar -tzf "$shard" || exit 1; done'
 )
-
-
-class Heartbeat(BaseModel):
-    """A measurement to which the estate writes one point a beat, with the beat's own time."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    database: str
-    measurement: str
-
-
-class InfluxDBSource(SourceModel):
-    """How to reach the server: its HTTP address and its backup port.
-
-    ``lateness`` is how late a point may arrive: windows that closed before it are compared
-    exactly. Without ``databases`` all but the server's own are taken.
-    """
-
-    url: str
-    backup: str
-    user: str = ""
-    password: Secret | None = None
-    databases: tuple[str, ...] = ()
-    lateness: Duration = timedelta(minutes=5)
-    heartbeat: Heartbeat | None = None
 
 
 class RestoredInfluxDB(Restored):
@@ -100,7 +77,7 @@ class RestoredInfluxDB(Restored):
         return fingerprint(self.client, databases, self.boundary, expected.taken_at)
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
-        return _newest_heartbeat(self.client, source)
+        return newest_heartbeat(self.client, source)
 
     def write_and_read(self) -> bool:
         """Write a point into a new database and read it back."""
@@ -133,39 +110,14 @@ class InfluxDB(Engine[InfluxDBSource]):
     source_model = InfluxDBSource
 
     def probe(self, context: SourceContext) -> None:
-        where = f"component {context.component}"
-        with closing(self._client(context)) as client:
-            try:
-                version = client.version()
-                found = user_databases(client) if version.startswith("1.") else ()
-            except httpx.HTTPError as error:
-                url = context.text(_source(context).url)
-                mend = "start the server, or correct source.url in the policy"
-                raise SourceUnavailable(
-                    f"InfluxDB at {url} cannot be reached: {error}", where=where, mend=mend
-                ) from None
-            except InfluxRefused as error:
-                mend = "correct user and password in the policy's source section"
-                raise SourceUnavailable(
-                    f"InfluxDB refused the login: {error}", where=where, mend=mend
-                ) from None
-        if not version.startswith("1."):
-            mend = "audit InfluxDB 1.x; other versions are not supported yet"
-            what = f"the source is InfluxDB {version or 'of an unknown version'}"
-            raise SourceUnavailable(what, where=where, mend=mend)
-        missing = set(_source(context).databases) - set(found)
-        if missing:
-            what = f"no database {', '.join(sorted(missing))} at the source"
-            mend = "correct source.databases in the policy"
-            raise SourceUnavailable(what, where=where, mend=mend)
-        self._probe_backup_port(context)
+        probe(context)
 
     def back_up(self, context: BackupContext) -> BackupContent:
-        source, image, clock = _source(context.of), context.of.image, context.of.clock
+        source, image, clock = source_of(context.of), context.of.image, context.of.clock
         assert image is not None
         try:
             with (
-                closing(self._client(context.of)) as client,
+                closing(connect(context.of)) as client,
                 context.of.sandboxes.tools(image) as tools,
             ):
                 databases = source.databases or user_databases(client)
@@ -176,6 +128,9 @@ class InfluxDB(Engine[InfluxDBSource]):
                 recovery_point = clock()
                 for number, database in enumerate(databases):
                     self._back_up_database(context, tools, database, number)
+                tested = tools.run(["sh", "-c", TEST_SHARDS])
+                if tested.exit_code != 0:
+                    raise BackupFailed(f"influxd backup left half a shard: {tested.complaint}")
                 with context.artifact(PORTABLE) as sink:
                     stream = tools.stream(["tar", "-C", FOLDER, "-cf", "-", "."])
                     for chunk in stream:
@@ -195,8 +150,8 @@ class InfluxDB(Engine[InfluxDBSource]):
         )
 
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
-        with closing(self._client(context)) as client:
-            return _newest_heartbeat(client, context.source)
+        with closing(connect(context)) as client:
+            return newest_heartbeat(client, context.source)
 
     @contextmanager
     def provision(
@@ -259,7 +214,7 @@ class InfluxDB(Engine[InfluxDBSource]):
     def _back_up_database(
         self, context: BackupContext, tools: Sandbox, database: str, number: int
     ) -> None:
-        address = context.of.text(_source(context.of).backup)
+        address = context.of.text(source_of(context.of).backup)
         folder = f"{FOLDER}/{number}"
         command = [
             "influxd",
@@ -274,35 +229,6 @@ class InfluxDB(Engine[InfluxDBSource]):
         done = tools.run(command)
         if done.exit_code != 0:
             raise BackupFailed(f"influxd backup of {database}: {done.complaint}")
-        tested = tools.run(["sh", "-c", TEST_SHARDS])
-        if tested.exit_code != 0:
-            raise BackupFailed(
-                f"influxd backup of {database} left half a shard: {tested.complaint}"
-            )
-
-    def _probe_backup_port(self, context: SourceContext) -> None:
-        address = context.text(_source(context).backup)
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=10).close()
-        except (OSError, ValueError) as error:
-            mend = "set bind-address in influxdb.conf so that it can be reached from here"
-            raise SourceUnavailable(
-                f"the backup port {address} does not answer: {error}",
-                where=f"component {context.component}",
-                mend=mend,
-            ) from None
-
-    def _client(self, context: SourceContext) -> InfluxClient:
-        source = _source(context)
-        password = context.secret(source.password) if source.password else ""
-        url = context.text(source.url)
-        return InfluxClient.over_network(url, context.text(source.user), password)
-
-
-def _source(context: SourceContext) -> InfluxDBSource:
-    assert isinstance(context.source, InfluxDBSource)
-    return context.source
 
 
 def _client_of(sandbox: Sandbox) -> InfluxClient:
@@ -318,18 +244,6 @@ def _answers(client: InfluxClient) -> bool:
         return bool(client.version())
     except httpx.HTTPError:
         return False
-
-
-def _newest_heartbeat(client: InfluxClient, source: SourceModel) -> datetime | None:
-    assert isinstance(source, InfluxDBSource)
-    if source.heartbeat is None:
-        return None
-    statement = f"SELECT * FROM {name(source.heartbeat.measurement)} ORDER BY time DESC LIMIT 1"
-    found = client.query(statement, source.heartbeat.database)
-    for series in found:
-        nanoseconds = int(series.values[0][series.columns.index("time")].text)
-        return datetime.fromtimestamp(nanoseconds // 1000 / 1_000_000, UTC)
-    return None
 
 
 engine = InfluxDB()

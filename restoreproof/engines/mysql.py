@@ -3,12 +3,11 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 import pymysql
-from pydantic import BaseModel, ConfigDict
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import (
@@ -20,21 +19,28 @@ from restoreproof.engines.contract import (
     SourceContext,
 )
 from restoreproof.engines.mysql_connection import (
-    QualifiedTable,
     connect,
     quoted,
-    refusal,
     rows,
     user_databases,
     value,
 )
 from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump, fingerprint
 from restoreproof.engines.mysql_fingerprint import gtid_executed
-from restoreproof.errors import SourceUnavailable
+from restoreproof.engines.mysql_source import (
+    MySQLSource,
+    connect_source,
+    has_binary_log,
+    newest_heartbeat,
+    options_file,
+    probe,
+    source_of,
+    source_options,
+)
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
-from restoreproof.references import Secret, SourceModel
+from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
 
 DUMP = "dump.sql"
@@ -55,26 +61,6 @@ SANDBOX_OPTIONS = (
     "--skip-innodb-doublewrite",
 )
 RELAXED = "durability relaxed: no flush at commit, no doublewrite"
-
-
-class Heartbeat(BaseModel):
-    """A table to which the estate writes one row a beat, and the column with its UTC time."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    table: QualifiedTable
-    column: str
-
-
-class MySQLSource(SourceModel):
-    """How to reach the server; without ``databases`` all but the server's own are taken."""
-
-    host: str
-    port: int | str = 3306
-    user: str
-    password: Secret
-    databases: tuple[str, ...] = ()
-    heartbeat: Heartbeat | None = None
 
 
 class RestoredMySQL(Restored):
@@ -112,7 +98,7 @@ class RestoredMySQL(Restored):
         return fingerprint(self.connection, databases, expected.taken_at)
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
-        return _newest_heartbeat(self.connection, source)
+        return newest_heartbeat(self.connection, source)
 
 
 class MySQL(Engine[MySQLSource]):
@@ -128,44 +114,34 @@ class MySQL(Engine[MySQLSource]):
     kinds = frozenset({"full"})
     not_covered = (
         "users, roles and grants are not in the backup",
-        "FLOAT columns: mysqldump keeps six digits; a lossy one is reported as other content",
+        "what mysqldump rounds (FLOAT, the sign of zero) is reported as other content",
     )
     source_model = MySQLSource
 
     def probe(self, context: SourceContext) -> None:
-        with closing(self._connect(context)) as connection:
-            where = f"component {context.component}"
-            version = str(value(connection, "SELECT VERSION()"))
-            if "mariadb" in version.lower():
-                mend = "audit MySQL 8.0 or later; MariaDB is not supported yet"
-                raise SourceUnavailable(f"the source is {version}", where=where, mend=mend)
-            missing = set(_source(context).databases) - set(user_databases(connection))
-            if missing:
-                what = f"no database {', '.join(sorted(missing))} at the source"
-                mend = "correct source.databases in the policy, or grant this user SELECT on it"
-                raise SourceUnavailable(what, where=where, mend=mend)
+        probe(context)
 
     def back_up(self, context: BackupContext) -> BackupContent:
-        source = _source(context.of)
+        source = source_of(context.of)
         image = context.of.image
         assert image is not None
         try:
             with (
-                closing(self._connect(context.of)) as connection,
+                closing(connect_source(context.of)) as connection,
                 context.of.sandboxes.tools(image) as tools,
                 context.artifact(DUMP) as sink,
             ):
                 databases = source.databases or user_databases(connection)
                 if not databases:
                     raise BackupFailed("the source holds no database, so nothing can be proven")
-                tools.place(OPTIONS_FILE, self._options(context.of))
+                tools.place(OPTIONS_FILE, source_options(context.of))
                 done = dump(
-                    partial(self._connect, context.of),
+                    partial(connect_source, context.of),
                     tools,
                     databases,
                     sink,
                     context.of.clock,
-                    binary_log=bool(value(connection, "SELECT @@GLOBAL.log_bin")),
+                    binary_log=has_binary_log(connection),
                 )
                 version = str(value(connection, "SELECT VERSION()"))
                 identity = str(value(connection, "SELECT @@GLOBAL.server_uuid"))
@@ -184,8 +160,8 @@ class MySQL(Engine[MySQLSource]):
         )
 
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
-        with closing(self._connect(context)) as connection:
-            return _newest_heartbeat(connection, context.source)
+        with closing(connect_source(context)) as connection:
+            return newest_heartbeat(connection, context.source)
 
     @contextmanager
     def provision(
@@ -205,7 +181,7 @@ class MySQL(Engine[MySQLSource]):
             port=3306,
         ) as sandbox:
             sandbox.until(lambda: _answers(sandbox, password), what="the MySQL server")
-            sandbox.place(OPTIONS_FILE, _options_file(user="root", password=password))
+            sandbox.place(OPTIONS_FILE, options_file(user="root", password=password))
             with closing(_connect_to(sandbox, password)) as connection:
                 yield RestoredMySQL(sandbox, connection)
 
@@ -224,46 +200,6 @@ class MySQL(Engine[MySQLSource]):
         if loaded.exit_code != 0:
             raise RestoreFailed(f"mysql: {loaded.complaint}")
 
-    def _connect(self, context: SourceContext) -> "Connection[Any]":
-        source = _source(context)
-        host, port = _address(context)
-        server = f"MySQL server {host}:{port}"
-        user, password = context.text(source.user), context.secret(source.password)
-        try:
-            return connect(user, password, host=host, port=port)
-        except pymysql.MySQLError as error:
-            raise refusal(error, where=f"component {context.component}", server=server) from None
-
-    def _options(self, context: SourceContext) -> bytes:
-        source = _source(context)
-        host, port = _address(context)
-        user, password = context.text(source.user), context.secret(source.password)
-        return _options_file(user=user, password=password, host=host, port=port)
-
-
-def _source(context: SourceContext) -> MySQLSource:
-    assert isinstance(context.source, MySQLSource)
-    return context.source
-
-
-def _address(context: SourceContext) -> tuple[str, int]:
-    source = _source(context)
-    port = context.text(str(source.port))
-    if not port.isdecimal():
-        mend = "give a number, or a variable that holds one"
-        where = f"component {context.component}"
-        raise SourceUnavailable(f"source.port is {port!r}, no port", where=where, mend=mend)
-    return context.text(source.host), int(port)
-
-
-def _options_file(**options: str | int) -> bytes:
-    """An option file of MySQL's clients: the only way for a password that shows nowhere."""
-    lines = ["[client]"]
-    for name, option in options.items():
-        escaped = str(option).replace("\\", "\\\\").replace('"', '\\"')
-        lines.append(f'{name}="{escaped}"')
-    return ("\n".join(lines) + "\n").encode()
-
 
 def _connect_to(sandbox: Sandbox, password: str) -> "Connection[Any]":
     host, port = sandbox.address or (None, 3306)
@@ -279,18 +215,6 @@ def _answers(sandbox: Sandbox, password: str) -> bool:
     except (pymysql.MySQLError, OSError):
         return False
     return True
-
-
-def _newest_heartbeat(connection: "Connection[Any]", source: SourceModel) -> datetime | None:
-    assert isinstance(source, MySQLSource)
-    if source.heartbeat is None:
-        return None
-    table = quoted(*source.heartbeat.table.split("."))
-    try:
-        newest = value(connection, f"SELECT MAX({quoted(source.heartbeat.column)}) FROM {table}")
-    except pymysql.MySQLError:
-        return None
-    return newest.replace(tzinfo=UTC) if isinstance(newest, datetime) else None
 
 
 engine = MySQL()

@@ -1,0 +1,83 @@
+"""Whether a MySQL user may see and lock all that a backup has to hold.
+
+mysqldump leaves out what it may not see, and ends without an error: without TRIGGER every
+trigger is missing from the dump, and from the same user's fingerprint too. So the privileges
+are asked for before the job, not inferred from its silence.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from pymysql.connections import Connection
+
+from restoreproof.engines.mysql_connection import rows, value
+
+GRANT = re.compile(r"^(GRANT|REVOKE) (.+?) ON (.+?) (?:TO|FROM) ")
+LEVEL = re.compile(r"^`(?P<database>(?:[^`]|``)+)`\.\*$")
+IN_DATABASES = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
+LOCKING = ("RELOAD", "FLUSH_TABLES")
+POSITION = "REPLICATION CLIENT"
+EVERYTHING = "ALL PRIVILEGES"
+
+
+def missing_privileges(
+    connection: "Connection[Any]", databases: Sequence[str], *, binary_log: bool
+) -> tuple[str, ...]:
+    """What a backup needs and the connection's user lacks, such as 'TRIGGER on *.*'.
+
+    Without ``databases`` all are to be backed up, and then rights on single ones are not
+    enough: the user would not see that there are others.
+    """
+    granted = list(_granted(connection))
+    everywhere = {privilege for level, privilege in granted if level == "*.*"}
+    missing = []
+    if EVERYTHING not in everywhere:
+        if not everywhere.intersection(LOCKING):
+            missing.append(f"{' or '.join(LOCKING)} on *.*")
+        if binary_log and POSITION not in everywhere:
+            missing.append(f"{POSITION} on *.*")
+    for privilege in IN_DATABASES:
+        lacking = _lacking(privilege, everywhere, granted, databases)
+        missing += [f"{privilege} on {level}" for level in lacking]
+    return tuple(missing)
+
+
+def _lacking(
+    privilege: str,
+    everywhere: set[str],
+    granted: Iterable[tuple[str, str]],
+    databases: Sequence[str],
+) -> list[str]:
+    if everywhere.intersection((privilege, EVERYTHING)):
+        return []
+    if not databases:
+        return ["*.*"]
+    levels = [level for level, held in granted if held in (privilege, EVERYTHING)]
+    return [
+        f"{database}.*"
+        for database in databases
+        if not any(_covers(level, database) for level in levels)
+    ]
+
+
+def _granted(connection: "Connection[Any]") -> Iterator[tuple[str, str]]:
+    """Every level and privilege that the user holds, active roles included."""
+    roles = str(value(connection, "SELECT CURRENT_ROLE()"))
+    using = "" if roles == "NONE" else f" USING {roles}"
+    for (line,) in rows(connection, f"SHOW GRANTS FOR CURRENT_USER(){using}"):
+        match = GRANT.match(str(line))
+        if match and match[1] == "GRANT":
+            for privilege in match[2].split(", "):
+                yield match[3], privilege
+
+
+def _covers(level: str, database: str) -> bool:
+    """Whether a level such as `app\\_%`.* includes a database; % and _ are wildcards."""
+    match = LEVEL.match(level)
+    if match is None:
+        return False
+    pattern, name = "", match["database"].replace("``", "`")
+    for part in re.findall(r"\\.|[%_]|[^\\%_]+", name):
+        pattern += {"%": ".*", "_": "."}.get(part) or re.escape(part.removeprefix("\\"))
+    return re.fullmatch(pattern, database) is not None
