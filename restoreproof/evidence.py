@@ -234,6 +234,7 @@ class ComponentRecord(Record):
     engine: str
     description: str
     verdict: Verdict
+    method: str
     schedule: tuple[str, ...]
     rpo_promised: Measure
     rpo_kept: Measure

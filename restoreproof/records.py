@@ -119,6 +119,7 @@ def _component(
         engine=component.engine,
         description=component.description,
         verdict=worst(verdicts),
+        method=engines.load(component.engine).method,
         schedule=tuple(
             f"{kind}: {schedule.describe(expression, planned.time_zone)}"
             for kind, expression in planned.kinds.items()

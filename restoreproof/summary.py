@@ -1,10 +1,11 @@
 """What a user reads at the end of a run: where the report lies, its verdict, the findings."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from restoreproof import wording
-from restoreproof.evidence import CheckRecord, Evidence, Verdict
+from restoreproof.evidence import CheckRecord, Evidence, PromiseRecord, Verdict
 from restoreproof.progress import STYLES, Progress
 
 
@@ -27,14 +28,24 @@ def summarise(evidence: Evidence, folder: Path, trust: Path | None, progress: Pr
     if unproven or unanswered:
         count = f"{len(unproven)} promises, {len(unanswered)} checks"
         progress.plain(f"Unproven {count}", STYLES[Verdict.UNPROVEN])
-        for promise in unproven:
-            progress.plain(f"  {promise.component}: {promise.promise} -- {_cut(promise.reason)}")
+        for promises in _alike(unproven):
+            first = promises[0]
+            what = first.promise if len(promises) == 1 else f"{len(promises)} promises"
+            progress.plain(f"  {first.component}: {what} -- {_cut(first.reason)}")
         for check in unanswered:
             progress.plain(f"  {_named(check)} -- {_cut(check.reason)}")
     launcher = os.environ.get("RESTOREPROOF_LAUNCHER", "restoreproof")
     progress.plain(
         f"Verify   {launcher} verify {pdf} --trust {_short(trust) if trust else 'CA.pem'}"
     )
+
+
+def _alike(promises: Sequence[PromiseRecord]) -> list[list[PromiseRecord]]:
+    """Promises of one component that are unproven for one reason, together."""
+    groups: dict[tuple[str | None, str], list[PromiseRecord]] = {}
+    for promise in promises:
+        groups.setdefault((promise.component, promise.reason), []).append(promise)
+    return list(groups.values())
 
 
 def _named(check: CheckRecord) -> str:

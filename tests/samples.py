@@ -255,6 +255,7 @@ def component(name: str, verdict: Verdict, description: str) -> ComponentRecord:
         engine=kind,
         description=description,
         verdict=verdict,
+        method="Number and digest of everything, taken in the backup's own instant",
         schedule=("full: */15 * * * * UTC",)
         if hourly
         else ("full: 10 16 * * 1 UTC", "incremental: 10 16 * * 2-7 UTC"),

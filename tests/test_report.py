@@ -87,7 +87,7 @@ def test_first_page_answers(pdf: bytes) -> None:
         "1 h",
         "4 h",
         "16 h 54 min",
-        "not measured",
+        "no figure",
         "6.5 s",
         "29 checks: 21 passed, 5 failed, 1 met an error, 2 unproven",
         "22 promises: 6 proven, 2 broken, 0 met an error, 14 unproven",
