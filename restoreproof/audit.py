@@ -110,6 +110,20 @@ class AuditRun:
         """The component of this name."""
         return next(audited for audited in self.components if audited.name == name)
 
+    def order_of_questions(self) -> dict[Question, tuple[int, int, bool, str]]:
+        """Component by component, backup by backup, restores first: as one would ask."""
+        names = [audited.name for audited in self.components]
+        backups = {t.backup.id: n for one in self.components for n, t in enumerate(one.targets)}
+        return {
+            question: (
+                names.index(question.component),
+                backups.get(question.backup, len(backups)),
+                not question.check.startswith("RST"),
+                question.check,
+            )
+            for _, question in questions(self.index.declarations, self.components)
+        }
+
     def answer(self, question: Question, answer: Answer) -> None:
         """Take an answer; of several to one question the worst counts."""
         known = self.answers.get(question)

@@ -114,6 +114,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("component", audited, ids=[one.name for one in audited])
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    run = config.stash.get(RUN, None)
+    suites = resources.folder("suites")
+    if run is None and any(item.path.parent == suites for item in items):
+        raise pytest.UsageError("the suites audit an estate: give --policy POLICY")
+    if run is not None:
+        # A check that applies to nothing here is no question, so it is no skipped answer either.
+        asked = [(_question(_declaration(run, item), item), item) for item in items]
+        order = run.order_of_questions()
+        known = [(order[question], item) for question, item in asked if question in order]
+        items[:] = [item for _, item in sorted(known, key=lambda one: one[0])]
+
+
 @pytest.fixture(scope="session")
 def attempt(request: pytest.FixtureRequest, target: Target) -> Iterator[RestoreAttempt]:
     """One restore of one recovery point, whether it worked or not."""
@@ -181,9 +194,10 @@ def pytest_runtest_makereport(
         answer = Answer(verdict, reason, timedelta(milliseconds=round(report.duration * 1000)))
         answer.observation = observation
         run.answer(question, answer)
-        known = run.answers[question]
-        about = question.backup or question.component
-        run.progress.answer(known.verdict, f"{question.check} {about}: {declaration.title}")
+        if _handover(item.config):
+            about = question.backup or question.component
+            verdict = run.answers[question].verdict
+            run.progress.answer(verdict, f"{question.check} {about}: {declaration.title}")
     return report
 
 
@@ -247,7 +261,7 @@ def run_audit(options: AuditOptions, progress: Progress, arguments: Sequence[str
         run.prepare()
         run.begin()
         suites = str(resources.folder("suites"))
-        quiet = ["-q", "--no-header", "--rootdir", suites, "-p", "no:cacheprovider"]
+        quiet = ["-s", "-q", "--no-header", "--rootdir", suites, "-p", "no:cacheprovider"]
         command = [suites, "-p", __name__, "-c", os.devnull, *quiet, *arguments]
         code = pytest.main(command, plugins=[Handover(run)])
     except BaseException:
