@@ -5,7 +5,8 @@
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -186,6 +187,15 @@ class AuditRun:
         """Where files of this run are written while it goes on."""
         assert self._folder is not None
         return self._folder.path
+
+    @contextmanager
+    def discarding(self) -> Iterator[None]:
+        """Leave nothing behind if the block ends with an exception."""
+        try:
+            yield
+        except BaseException:
+            self.discard()
+            raise
 
     def discard(self) -> None:
         """Leave nothing of an unfinished run behind."""

@@ -10,6 +10,7 @@ from restoreproof.component_audit import ComponentAudit
 from restoreproof.engines.contract import Clock, SourceContext
 from restoreproof.errors import SeveralProblems, UserError
 from restoreproof.images import Image, ensure
+from restoreproof.jobs import JobResult
 from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
@@ -74,19 +75,19 @@ def probe(components: Sequence[ComponentAudit]) -> None:
         raise SeveralProblems(problems)
 
 
-def run_job(audited: ComponentAudit, vault: Vault, estate: str, progress: Progress) -> bool:
-    """Run one component's job and tell of it. Return whether a backup was stored."""
+def run_job(audited: ComponentAudit, vault: Vault, estate: str, progress: Progress) -> JobResult:
+    """Run one component's job and tell of it."""
     progress(f"backing up {audited.name}")
     result = audited.run_job(vault, estate)
     if result.backup is None:
         progress(f"backup of {audited.name} failed: {result.problem}")
-        return False
+        return result
     manifest = result.backup.manifest()
     stored = sum(artifact.stored_bytes for artifact in manifest.artifacts)
     items = len(manifest.fingerprint.items)
     seconds = result.duration.total_seconds()
     progress(f"stored {result.backup.id}: {stored:,} bytes, {items} items, {seconds:.1f} s")
-    return True
+    return result
 
 
 def find_images(
@@ -108,7 +109,10 @@ def find_images(
 
 
 def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress) -> bool:
-    """Back up an estate, or some of its components. Return whether all jobs stored a backup."""
+    """Back up an estate, or some of its components. Return whether all jobs stored a backup.
+
+    Raise RestoreProofError, at the end, for trouble that says nothing about a backup.
+    """
     document = read_policy(policy)
     vault = open_vault(document)
     sandboxes = Sandboxes(new_run_id(system_clock()))
@@ -117,5 +121,7 @@ def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress) -> bool:
     vault.prepare()
     vault.catalog.entries()
     estate = document.policy.estate
-    stored = [run_job(audited, vault, estate, progress) for audited in components]
-    return all(stored)
+    results = [run_job(audited, vault, estate, progress) for audited in components]
+    for result in results:
+        result.require_answer()
+    return all(result.backup for result in results)

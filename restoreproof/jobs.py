@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from restoreproof.engines.contract import BackupContent, BackupContext, Engine, SourceContext
+from restoreproof.errors import RestoreProofError
 from restoreproof.manifest import Manifest
 from restoreproof.outcomes import BackupFailed
 from restoreproof.references import SourceModel
@@ -13,7 +14,7 @@ from restoreproof.vault import IncomingBackup, StoredBackup, Vault
 
 @dataclass(frozen=True)
 class JobResult:
-    """What came of a job: a stored backup, or the problem that prevented it."""
+    """What came of a job: a stored backup, or the problem or trouble that prevented it."""
 
     component: str
     kind: str
@@ -21,6 +22,12 @@ class JobResult:
     duration: timedelta
     backup: StoredBackup | None
     problem: str = ""
+    trouble: RestoreProofError | None = None
+
+    def require_answer(self) -> None:
+        """Raise the trouble that kept the job from saying anything about the backup."""
+        if self.trouble is not None:
+            raise self.trouble
 
 
 def run_job(
@@ -28,12 +35,11 @@ def run_job(
 ) -> JobResult:
     """Make a full backup of a component.
 
-    A backup that fails is a result. Raise SourceUnavailable, SecretMissing or SandboxTrouble
-    for what says nothing about the backup.
+    A backup that fails is a result, and so is trouble: other components are audited still.
     """
     started_at, begun = context.clock(), time.monotonic()
     identifier = backup_id(context.component, started_at)
-    stored, problem = None, ""
+    stored, problem, trouble = None, "", None
     try:
         with vault.incoming(identifier) as incoming:
             content = engine.back_up(BackupContext(context, incoming.artifact))
@@ -43,8 +49,10 @@ def run_job(
             stored = vault.publish(incoming, manifest)
     except BackupFailed as failure:
         problem = str(failure)
+    except RestoreProofError as error:
+        problem, trouble = str(error), error
     duration = timedelta(seconds=time.monotonic() - begun)
-    return JobResult(context.component, "full", started_at, duration, stored, problem)
+    return JobResult(context.component, "full", started_at, duration, stored, problem, trouble)
 
 
 def backup_id(component: str, started_at: datetime) -> str:

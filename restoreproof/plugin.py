@@ -78,7 +78,8 @@ def _prepare(config: pytest.Config) -> AuditRun:
     )
     try:
         run = AuditRun(options, Progress())
-        run.prepare()
+        with run.discarding():
+            run.prepare()
     except RestoreProofError as error:
         raise pytest.UsageError("\n".join(error.lines())) from None
     return run
@@ -89,9 +90,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if run is None or _handover(session.config):
         return
     try:
-        run.begin()
+        with run.discarding():
+            run.begin()
     except RestoreProofError as error:
-        run.discard()
         pytest.exit("\n".join(error.lines()), returncode=error.exit_code)
 
 
@@ -257,16 +258,13 @@ def run_audit(options: AuditOptions, progress: Progress, arguments: Sequence[str
     Return the exit code. Raise RestoreProofError for what prevents a report.
     """
     run = AuditRun(options, progress)
-    try:
+    with run.discarding():
         run.prepare()
         run.begin()
         suites = str(resources.folder("suites"))
         quiet = ["-s", "-q", "--no-header", "--rootdir", suites, "-p", "no:cacheprovider"]
         command = [suites, "-p", __name__, "-c", os.devnull, *quiet, *arguments]
         code = pytest.main(command, plugins=[Handover(run)])
-    except BaseException:
-        run.discard()
-        raise
     if code == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if code == pytest.ExitCode.USAGE_ERROR:

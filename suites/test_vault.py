@@ -10,6 +10,8 @@ def test_backup_job_completes(component, observe):
     A job counts only if every program in it ended without an error, the stored content is
     whole, and the catalog names it.
     """
+    for job in component.jobs:
+        job.require_answer()
     problems = [job.problem for job in component.jobs if job.backup is None]
     observe(
         examined=len(component.jobs),
