@@ -47,6 +47,9 @@ class VaultCopy:
     @classmethod
     def of(cls, vault: Path, root: Path) -> Self:
         """Copy a vault to a folder that does not exist yet. Raise FileExistsError if it does."""
+        if not Vault(str(vault)).catalog.path.is_file():
+            mend = "give the folder that holds catalog.jsonl"
+            raise UserError("no vault: it has no catalog", where=str(vault), mend=mend)
         shutil.copytree(vault, root, ignore=shutil.ignore_patterns(INCOMING, MARK))
         (root / MARK).touch()
         return cls(root)
