@@ -1,0 +1,244 @@
+"""For every check of the suites: a fault on which it fails, and what else fails with it."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from runs import Finished
+from tampering import lose_object
+
+from restoreproof import damage_content
+from restoreproof.damage import Change, VaultCopy
+from restoreproof.vault import StoredBackup
+
+MYSQL, INFLUXDB, GIT = "mysql", "influxdb", "ansible"
+ARTIFACTS = {MYSQL: "dump.sql.zst", INFLUXDB: "portable.tar.zst", GIT: "repository.bundle.zst"}
+
+
+def nothing(_copy: VaultCopy) -> None:
+    """The backups are as they were."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A fault, the check that has to fail on it, and in which words.
+
+    ``source`` damages the source itself, for which a job is run; ``policy`` replaces a text of
+    the policy; ``tampering`` names what the plugin ``tampering`` does to the restored copy.
+    """
+
+    check: str
+    component: str
+    title: str
+    seen: str
+    damage: Callable[[VaultCopy], None] = nothing
+    also: frozenset[str] = frozenset()
+    policy: tuple[str, str] = ("", "")
+    tampering: str = ""
+    source: Callable[[Path, Path], Mapping[str, str]] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.check} {self.title}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scenario that was played: the backup that was damaged, and the audit after it."""
+
+    backup: StoredBackup
+    finished: Finished
+
+
+def flip_byte(component: str) -> Callable[[VaultCopy], None]:
+    """One byte in the middle of the stored artifact is another."""
+
+    def damage(copy: VaultCopy) -> None:
+        backup, artifact = copy.newest(component), ARTIFACTS[component]
+        middle = (backup.folder / artifact).stat().st_size // 2
+        copy.flip_byte(backup, artifact, middle)
+
+    return damage
+
+
+def rewrite(component: str, change: Change) -> Callable[[VaultCopy], None]:
+    """The content was another when it was stored."""
+    return lambda copy: copy.rewrite(copy.newest(component), ARTIFACTS[component], change)
+
+
+def backdate(component: str, by: timedelta) -> Callable[[VaultCopy], None]:
+    """The backup is older."""
+    return lambda copy: copy.backdate(copy.newest(component), by)
+
+
+def age_heartbeats(copy: VaultCopy) -> None:
+    """The heartbeats in the dump are of another year."""
+    backup = copy.newest(MYSQL)
+    old = f"'{backup.entry.recovery_point:%Y}-".encode()
+    change = damage_content.replace_in_rows("heartbeat", old, b"'2020-")
+    copy.rewrite(backup, ARTIFACTS[MYSQL], change)
+
+
+def spoil_statement(dump: bytes) -> bytes:
+    """Write a word that no server knows into the dump."""
+    return dump.replace(b"CREATE TABLE `heartbeat`", b"CREATE TABEL `heartbeat`")
+
+
+def lose_object_at_source(repository: Path, place: Path) -> Mapping[str, str]:
+    """A repository that answers, and in which one file of the newest version is gone."""
+    broken = place / "broken.git"
+    shutil.copytree(repository, broken)
+    lose_object(broken, "HEAD:site.yml")
+    return {"AGAMA_REPOSITORY": str(broken)}
+
+
+SCENARIOS = (
+    Scenario(
+        "JOB-001",
+        GIT,
+        "source has lost a file",
+        "possible repository corruption on the remote side",
+        source=lose_object_at_source,
+    ),
+    Scenario(
+        "VLT-001",
+        MYSQL,
+        "one byte of a stored dump flipped",
+        "dump.sql.zst: SHA-256 differs",
+        damage=flip_byte(MYSQL),
+        also=frozenset({"RST-001"}),
+    ),
+    Scenario(
+        "VLT-001",
+        GIT,
+        "manifest removed",
+        "manifest.json: is missing",
+        damage=lambda copy: copy.remove(copy.newest(GIT)),
+        also=frozenset({"RST-001"}),
+    ),
+    Scenario(
+        "RST-001",
+        MYSQL,
+        "one byte of a stored dump flipped",
+        "failed in 'check artifacts'",
+        damage=flip_byte(MYSQL),
+        also=frozenset({"VLT-001"}),
+    ),
+    Scenario(
+        "RST-001",
+        MYSQL,
+        "stored dump that no server takes",
+        "failed in 'load': mysql: ERROR 1064",
+        damage=rewrite(MYSQL, spoil_statement),
+    ),
+    Scenario(
+        "RST-002",
+        MYSQL,
+        "row deleted from a restored table",
+        "table agama.logins: another count",
+        tampering="delete_row",
+    ),
+    Scenario(
+        "RST-002",
+        INFLUXDB,
+        "stored backup lacked a shard",
+        "another count",
+        damage=rewrite(INFLUXDB, damage_content.drop_shard()),
+    ),
+    Scenario(
+        "RST-002",
+        GIT,
+        "stored bundle lacked a tag",
+        "reference refs/tags/v1.0: is missing",
+        damage=rewrite(GIT, damage_content.drop_reference("refs/tags/v1.0")),
+    ),
+    Scenario(
+        "RST-003",
+        GIT,
+        "source taken for a restored copy",
+        "the source's own identity",
+        tampering="pass_for_source",
+    ),
+    Scenario(
+        "RTO-001",
+        MYSQL,
+        "objective of one second",
+        "at most 1 s",
+        policy=("rto: 4h", "rto: 1s"),
+    ),
+    Scenario(
+        "RPO-001",
+        INFLUXDB,
+        "schedule of Agama's own policy",
+        "24 h may be lost: longest gap of the schedule",
+    ),
+    Scenario(
+        "RPO-002",
+        GIT,
+        "newest backup of two hours ago",
+        "2 h",
+        damage=backdate(GIT, timedelta(hours=2)),
+    ),
+    Scenario(
+        "RPO-003",
+        MYSQL,
+        "stored heartbeats of another year",
+        "lost: newest restored heartbeat 2020-",
+        damage=age_heartbeats,
+        also=frozenset({"RST-002"}),
+    ),
+    Scenario(
+        "SCH-001",
+        INFLUXDB,
+        "newest full backup of last week",
+        "the newest began",
+        damage=backdate(INFLUXDB, timedelta(days=8)),
+        also=frozenset({"RPO-002"}),
+    ),
+    Scenario(
+        "MYS-001",
+        MYSQL,
+        "stored dump names another GTID set",
+        ":1-",
+        damage=rewrite(MYSQL, damage_content.change_gtid),
+    ),
+    Scenario(
+        "INF-001",
+        INFLUXDB,
+        "restored server cannot write",
+        "the restored server takes no writes",
+        tampering="refuse_writes",
+    ),
+    Scenario(
+        "GIT-001",
+        GIT,
+        "stored version with two files of one name",
+        "duplicateEntries",
+        damage=rewrite(GIT, damage_content.name_a_file_twice),
+        also=frozenset({"RST-002"}),
+    ),
+    Scenario(
+        "GIT-002",
+        GIT,
+        "restored repository lost an old file",
+        "for 'hosts.ini'",
+        tampering="lose_old_file",
+        also=frozenset({"GIT-001"}),
+    ),
+    *(
+        Scenario(
+            check,
+            GIT,
+            f"stored repository lacked {path}",
+            f"no {path}",
+            damage=rewrite(GIT, damage_content.drop_path(path)),
+            also=frozenset({"RST-002"}),
+        )
+        for check, path in (
+            ("GIT-003", "site.yml"),
+            ("GIT-004", "inventory"),
+            ("GIT-005", "ansible.cfg"),
+        )
+    ),
+)

@@ -1,0 +1,81 @@
+"""A pytest plugin for tests: tampers with restored copies before the checks look at them.
+
+It is loaded with ``-p tampering``; the variable ``TAMPERING`` names what is done.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from restoreproof.engines.git import RestoredGit, run_git
+from restoreproof.engines.influxdb import RestoredInfluxDB
+from restoreproof.engines.mysql import RestoredMySQL
+from restoreproof.engines.mysql_connection import rows
+from restoreproof.restore import RestoreAttempt
+
+
+def delete_row(attempt: RestoreAttempt) -> None:
+    """One row is deleted from a restored table."""
+    assert isinstance(attempt.restored, RestoredMySQL)
+    rows(attempt.restored.connection, "DELETE FROM agama.logins LIMIT 1")
+
+
+def pass_for_source(attempt: RestoreAttempt) -> None:
+    """The restored copy says that it is the source."""
+    assert attempt.restored is not None and attempt.manifest is not None
+    attempt.restored.identity = attempt.manifest.source_identity
+
+
+def refuse_writes(attempt: RestoreAttempt) -> None:
+    """The restored server may not write into its own folder any more."""
+    assert isinstance(attempt.restored, RestoredInfluxDB)
+    done = attempt.restored.sandbox.run(["chown", "-R", "root:", "/var/lib/influxdb"])
+    assert done.exit_code == 0, done.complaint
+
+
+def lose_old_file(attempt: RestoreAttempt) -> None:
+    """One file that only old versions have is gone from the restored repository."""
+    assert isinstance(attempt.restored, RestoredGit)
+    lose_object(attempt.restored.repository, f"{attempt.restored.commits()[-1]}:hosts.ini")
+
+
+def lose_object(repository: Path, name: str) -> None:
+    """Remove one object from a repository that holds all of them in packs."""
+    (pack,) = repository.glob("objects/pack/*.pack")
+    outside = pack.replace(repository.parent / pack.name)
+    pack.with_suffix(".idx").unlink()
+    with outside.open("rb") as stream:
+        command = ["git", "-C", str(repository), "unpack-objects", "-q"]
+        subprocess.run(command, stdin=stream, check=True)
+    identifier = run_git(["rev-parse", name], repository).strip()
+    (repository / "objects" / identifier[:2] / identifier[2:]).unlink()
+
+
+def linger(attempt: RestoreAttempt) -> None:
+    """Nothing is done, but a check goes on until it is interrupted."""
+
+
+TAMPERING: dict[str, Callable[[RestoreAttempt], None]] = {
+    done.__name__: done
+    for done in (delete_row, pass_for_source, refuse_writes, lose_old_file, linger)
+}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+    result = yield
+    if fixturedef.argname == "attempt":
+        assert isinstance(result, RestoreAttempt)
+        TAMPERING[os.environ["TAMPERING"]](result)
+    return result
+
+
+def pytest_runtest_call(item: pytest.Item) -> None:
+    if os.environ["TAMPERING"] == "linger" and "attempt" in getattr(item, "fixturenames", ()):
+        Path(os.environ["LINGERING"]).touch()
+        time.sleep(600)

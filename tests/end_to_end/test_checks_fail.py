@@ -1,0 +1,78 @@
+"""Never a check that cannot fail: each is seen failing on a fault, and passing without one."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+import pytest
+from runs import Finished
+from scenarios import GIT, INFLUXDB, MYSQL, SCENARIOS, Case, Scenario
+
+from restoreproof.evidence import Verdict
+from restoreproof.resources import folder
+from restoreproof.suite_index import Scope, read_suites
+
+CHECKS = {declaration.id: declaration for declaration in read_suites(folder("suites")).declarations}
+ALWAYS = {(MYSQL, "RPO-001"), (INFLUXDB, "RPO-001")}
+"""What fails without any fault: Agama's schedule cannot meet Agama's objective."""
+
+
+def test_every_check_has_a_scenario_in_which_it_fails() -> None:
+    """The table of faults names every check that the suites declare, and no other."""
+    assert {scenario.check for scenario in SCENARIOS} == set(CHECKS)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_check_fails_on_its_fault(scenario: Scenario, cases: Mapping[str, "Future[Case]"]) -> None:
+    """The check fails, says why, names component and backup, and no other check is troubled."""
+    case = cases[scenario.title].result()
+    finished, check = case.finished, CHECKS[scenario.check]
+
+    expected = {scenario.check, *scenario.also}
+    expected |= {known for component, known in ALWAYS if component == scenario.component}
+    failed = {(identifier, scenario.component) for identifier in expected}
+    assert finished.with_verdict(Verdict.FAILED) == failed, finished.output
+    assert not finished.with_verdict(Verdict.ERROR)
+    assert finished.code == 1
+    assert finished.evidence.verdict is Verdict.FAILED
+
+    (record,) = finished.checks(scenario.check, scenario.component)
+    assert scenario.seen in f"{record.expected} {record.seen} {record.reason}"
+    assert record.expected and record.seen and record.remedy
+    backup = case.backup.id if check.scope is Scope.TARGET else None
+    assert record.backup == backup
+    line = f"failed  {check.id} {backup or scenario.component}: {check.title}"
+    assert line in finished.output
+    if scenario.check == "VLT-001":
+        assert case.backup.id in record.seen
+        assert case.backup.id in finished.output
+
+
+# Agama's own schedule fails RPO-001; the last test here shows it passing.
+@pytest.mark.parametrize("check", sorted(set(CHECKS) - {"RPO-001"}))
+def test_check_passes_without_a_fault(check: str, healthy: Finished) -> None:
+    """On healthy backups the check passes for every component, having examined something."""
+    records = [record for record in healthy.evidence.checks if record.id == check]
+    if check == "RPO-003":
+        records = [record for record in records if record.component != GIT]
+
+    assert records
+    for record in records:
+        assert record.verdict is Verdict.PASSED, f"{record.component}: {record.seen}"
+        assert record.examined > 0
+        assert record.expected and record.seen
+
+
+GENEROUS = Scenario(
+    "RPO-001", INFLUXDB, "objective that the schedule meets", "", policy=("rpo: 1h", "rpo: 25h")
+)
+
+
+@pytest.mark.parametrize("scenario", [GENEROUS], ids=str)
+def test_schedule_that_meets_the_objective_passes(
+    scenario: Scenario, cases: Mapping[str, "Future[Case]"]
+) -> None:
+    """With an objective of 25 hours the daily schedule passes, so RPO-001 is no constant."""
+    finished = cases[scenario.title].result().finished
+
+    assert not finished.with_verdict(Verdict.FAILED), finished.output
+    assert ("RPO-001", INFLUXDB) in finished.with_verdict(Verdict.PASSED)
