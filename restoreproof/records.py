@@ -211,7 +211,8 @@ def _exclusions(run: AuditRun) -> tuple[str, ...]:
     if not run.options.backups:
         found.append("no backup job ran; the backups that the vault held were audited")
     for name, component in run.policy.components.items():
-        found += [f"{name}: {gap}" for gap in engines.load(component.engine).not_covered]
+        gaps = engines.load(component.engine).exclusions(component.source)
+        found += [f"{name}: {gap}" for gap in gaps]
         if component.retention is None:
             found.append(f"{name}: the policy promises no retention")
     return tuple(found)

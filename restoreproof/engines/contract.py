@@ -120,9 +120,11 @@ class Engine(ABC, Generic[SourceT]):
     needs_image: ClassVar[bool]
     covers: ClassVar[frozenset[str]]
     kinds: ClassVar[frozenset[str]]
-    not_covered: ClassVar[tuple[str, ...]] = ()
-    """What a reader might take for backed up and is not; the report lists it as excluded."""
     source_model: type[SourceT]
+
+    @abstractmethod
+    def exclusions(self, source: SourceModel) -> tuple[str, ...]:
+        """What a reader might take for backed up and is not; the report lists it as excluded."""
 
     @abstractmethod
     def probe(self, context: SourceContext) -> None:

@@ -16,7 +16,7 @@ from restoreproof.engines.contract import (
     SourceContext,
 )
 from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, name
-from restoreproof.engines.influxdb_fingerprint import fingerprint, settled, user_databases
+from restoreproof.engines.influxdb_fingerprint import fingerprint, user_databases
 from restoreproof.engines.influxdb_source import (
     InfluxDBSource,
     connect,
@@ -24,7 +24,7 @@ from restoreproof.engines.influxdb_source import (
     probe,
     source_of,
 )
-from restoreproof.fingerprint import Fingerprint
+from restoreproof.fingerprint import Fingerprint, settled
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
@@ -32,6 +32,7 @@ from restoreproof.sandbox import Sandbox, Sandboxes
 
 PORTABLE = "portable.tar"
 SHARD_IS_OPENING = "shard is disabled"
+MOVED = "changed at the source during the backup; widen source.lateness"
 PROBE = "restoreproof_probe"
 FOLDER = "/var/tmp/restoreproof"  # noqa: S108  # inside a container of ours alone
 # Unpacks every shard to nowhere: a backup that races with a compaction can hold half of one.
@@ -103,11 +104,13 @@ class InfluxDB(Engine[InfluxDBSource]):
     needs_image = True
     covers = frozenset({"data"})
     kinds = frozenset({"full"})
-    not_covered = (
-        "users and subscriptions are not in a portable backup",
-        "points written or deleted inside the lateness window are only counted",
-    )
     source_model = InfluxDBSource
+
+    def exclusions(self, source: SourceModel) -> tuple[str, ...]:
+        return (
+            "users and subscriptions are not in a portable backup",
+            "points written or deleted inside the lateness window are only counted",
+        )
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
@@ -143,7 +146,9 @@ class InfluxDB(Engine[InfluxDBSource]):
             raise BackupFailed(f"the source refused: {error}") from None
         return BackupContent(
             recovery_point=recovery_point,
-            fingerprint=settled(before, after),
+            fingerprint=Fingerprint.of(
+                before.method, before.taken_at, settled(before.items, after.items, MOVED)
+            ),
             source_version=f"InfluxDB {version}",
             source_identity=context.of.text(source.url),
             facts={"databases": "\n".join(databases), "boundary": boundary.isoformat()},

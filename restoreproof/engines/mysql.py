@@ -18,6 +18,14 @@ from restoreproof.engines.contract import (
     Restored,
     SourceContext,
 )
+from restoreproof.engines.mysql_accounts import (
+    clear_accounts,
+    creation_script,
+    lent_privileges,
+    make_administrator,
+    privileges_script,
+    read_accounts,
+)
 from restoreproof.engines.mysql_connection import (
     connect,
     quoted,
@@ -25,8 +33,8 @@ from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
 )
-from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump, fingerprint
-from restoreproof.engines.mysql_fingerprint import gtid_executed
+from restoreproof.engines.mysql_dump import OPTIONS_FILE, content_items, dump
+from restoreproof.engines.mysql_fingerprint import METHOD, counter_items, gtid_executed
 from restoreproof.engines.mysql_source import (
     MySQLSource,
     connect_source,
@@ -37,13 +45,15 @@ from restoreproof.engines.mysql_source import (
     source_of,
     source_options,
 )
-from restoreproof.fingerprint import Fingerprint
+from restoreproof.fingerprint import Fingerprint, settled
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
 
 DUMP = "dump.sql"
+ACCOUNTS = "accounts.sql"
+PRIVILEGES = "privileges.sql"
 SANDBOX_OPTIONS = (
     "--skip-log-bin",
     "--gtid-mode=ON",
@@ -66,9 +76,11 @@ RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 class RestoredMySQL(Restored):
     """A MySQL server in its sandbox."""
 
-    def __init__(self, sandbox: Sandbox, connection: "Connection[Any]") -> None:
+    def __init__(self, sandbox: Sandbox, connection: "Connection[Any]", administrator: str) -> None:
         self.sandbox = sandbox
         self.connection = connection
+        self.administrator = administrator
+        self.with_accounts = False
         self.server_version = str(value(connection, "SELECT VERSION()"))
         self.identity = str(value(connection, "SELECT @@GLOBAL.server_uuid"))
         self.isolation = sandbox.isolation
@@ -95,7 +107,12 @@ class RestoredMySQL(Restored):
 
     def fingerprint(self, expected: Fingerprint) -> Fingerprint:
         databases = user_databases(self.connection)
-        return fingerprint(self.connection, databases, expected.taken_at)
+        counters = counter_items(self.connection, databases)
+        items = list(content_items(self.connection, databases, counters))
+        if self.with_accounts:
+            accounts = read_accounts(self.connection, leave_out=self.administrator)
+            items += [account.item for account in accounts]
+        return Fingerprint.of(METHOD, expected.taken_at, items)
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return newest_heartbeat(self.connection, source)
@@ -107,16 +124,17 @@ class MySQL(Engine[MySQLSource]):
     name = "mysql"
     method = (
         "Row count and SHA-256 digest of every table, taken in the dump's own snapshot, and the "
-        "definition of every database, table, view, trigger, routine and event"
+        "definition of every database, table, view, trigger, routine, event and account"
     )
     needs_image = True
     covers = frozenset({"data"})
     kinds = frozenset({"full"})
-    not_covered = (
-        "users, roles and grants are not in the backup",
-        "what mysqldump rounds (FLOAT, the sign of zero) is reported as other content",
-    )
     source_model = MySQLSource
+
+    def exclusions(self, source: SourceModel) -> tuple[str, ...]:
+        assert isinstance(source, MySQLSource)
+        rounded = "what mysqldump rounds (FLOAT, the sign of zero) is reported as other content"
+        return (rounded, *(() if source.accounts else ("users, roles and privileges",)))
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
@@ -129,19 +147,30 @@ class MySQL(Engine[MySQLSource]):
             with (
                 closing(connect_source(context.of)) as connection,
                 context.of.sandboxes.tools(image) as tools,
-                context.artifact(DUMP) as sink,
             ):
                 databases = source.databases or user_databases(connection)
                 if not databases:
                     raise BackupFailed("the source holds no database, so nothing can be proven")
                 tools.place(OPTIONS_FILE, source_options(context.of))
-                done = dump(
-                    partial(connect_source, context.of),
-                    tools,
-                    databases,
-                    sink,
-                    context.of.clock,
-                    binary_log=has_binary_log(connection),
+                accounts = read_accounts(connection) if source.accounts else ()
+                with context.artifact(DUMP) as sink:
+                    done = dump(
+                        partial(connect_source, context.of),
+                        tools,
+                        databases,
+                        sink,
+                        context.of.clock,
+                        binary_log=has_binary_log(connection),
+                    )
+                with context.artifact(ACCOUNTS) as sink:
+                    sink.write(creation_script(accounts))
+                with context.artifact(PRIVILEGES) as sink:
+                    sink.write(privileges_script(accounts))
+                after = read_accounts(connection) if source.accounts else ()
+                account_items = settled(
+                    (account.item for account in accounts),
+                    (account.item for account in after),
+                    "the account was changed at the source during the backup",
                 )
                 version = str(value(connection, "SELECT VERSION()"))
                 identity = str(value(connection, "SELECT @@GLOBAL.server_uuid"))
@@ -150,12 +179,13 @@ class MySQL(Engine[MySQLSource]):
         return BackupContent(
             recovery_point=done.taken_at,
             position=done.position,
-            fingerprint=done.fingerprint,
+            fingerprint=Fingerprint.of(METHOD, done.taken_at, (*done.items, *account_items)),
             source_version=version,
             source_identity=identity,
             facts={
                 "databases": ", ".join(databases),
                 "lock_seconds": f"{done.lock_seconds:.3f}",
+                "accounts": "yes" if source.accounts else "no",
             },
         )
 
@@ -181,29 +211,48 @@ class MySQL(Engine[MySQLSource]):
             port=3306,
         ) as sandbox:
             sandbox.until(lambda: _answers(sandbox, password), what="the MySQL server")
-            sandbox.place(OPTIONS_FILE, options_file(user="root", password=password))
-            with closing(_connect_to(sandbox, password)) as connection:
-                yield RestoredMySQL(sandbox, connection)
+            # The estate's accounts, root among them, are restored too: ours is another one.
+            administrator = f"sandbox-{secrets.token_hex(8)}"
+            with closing(_connect_to(sandbox, "root", password)) as connection:
+                make_administrator(connection, administrator, password)
+            sandbox.place(OPTIONS_FILE, options_file(user=administrator, password=password))
+            with closing(_connect_to(sandbox, administrator, password)) as connection:
+                yield RestoredMySQL(sandbox, connection, administrator)
 
     def load(self, restored: Restored, backup: BackupToRestore) -> None:
         assert isinstance(restored, RestoredMySQL)
-        socket = value(restored.connection, "SELECT @@GLOBAL.socket")
-        command = (
-            "mysql",
-            f"--defaults-extra-file={OPTIONS_FILE}",
-            f"--socket={socket}",
-            # Without it the client would obey commands such as \! inside the dump.
-            "--binary-mode",
-            "--default-character-set=utf8mb4",
-        )
-        loaded = restored.sandbox.run(command, feed=backup.read(DUMP))
-        if loaded.exit_code != 0:
-            raise RestoreFailed(f"mysql: {loaded.complaint}")
+        restored.with_accounts = backup.facts.get("accounts") == "yes"
+        if not restored.with_accounts:
+            _load(restored, backup, DUMP)
+            return
+        connection, ours = restored.connection, restored.administrator
+        try:
+            clear_accounts(connection, keep=ours)
+            _load(restored, backup, ACCOUNTS)
+            with lent_privileges(connection, keep=ours):
+                _load(restored, backup, DUMP)
+            _load(restored, backup, PRIVILEGES)
+        except pymysql.MySQLError as error:
+            raise RestoreFailed(f"accounts: {error.args[-1]}") from None
 
 
-def _connect_to(sandbox: Sandbox, password: str) -> "Connection[Any]":
+def _load(restored: RestoredMySQL, backup: BackupToRestore, artifact: str) -> None:
+    command = (
+        "mysql",
+        f"--defaults-extra-file={OPTIONS_FILE}",
+        f"--socket={value(restored.connection, 'SELECT @@GLOBAL.socket')}",
+        # Without it the client would obey commands such as \! inside the dump.
+        "--binary-mode",
+        "--default-character-set=utf8mb4",
+    )
+    loaded = restored.sandbox.run(command, feed=backup.read(artifact))
+    if loaded.exit_code != 0:
+        raise RestoreFailed(f"mysql, loading {artifact}: {loaded.complaint}")
+
+
+def _connect_to(sandbox: Sandbox, user: str, password: str) -> "Connection[Any]":
     host, port = sandbox.address or (None, 3306)
-    return connect("root", password, host=host, port=port, socket=sandbox.socket)
+    return connect(user, password, host=host, port=port, socket=sandbox.socket)
 
 
 def _answers(sandbox: Sandbox, password: str) -> bool:
@@ -211,7 +260,7 @@ def _answers(sandbox: Sandbox, password: str) -> bool:
     if b"port: 3306" not in sandbox.container.logs():
         return False
     try:
-        _connect_to(sandbox, password).close()
+        _connect_to(sandbox, "root", password).close()
     except (pymysql.MySQLError, OSError):
         return False
     return True

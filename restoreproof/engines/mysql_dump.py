@@ -7,7 +7,7 @@ on is no false alarm, because dump and digest saw the very same instant.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,13 +20,12 @@ from pymysql.connections import Connection
 from restoreproof.engines.contract import ArtifactSink, Clock
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_fingerprint import (
-    METHOD,
     counter_items,
     gtid_executed,
     schema_items,
     table_items,
 )
-from restoreproof.fingerprint import Fingerprint
+from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed
 from restoreproof.sandbox import Sandbox
 
@@ -46,7 +45,7 @@ class Dump:
 
     taken_at: datetime
     position: str
-    fingerprint: Fingerprint
+    items: tuple[Item, ...]
     lock_seconds: float
 
 
@@ -69,7 +68,7 @@ def dump(
         rows(reader, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         rows(reader, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprint") as pool:
-            digests: Future[Fingerprint] | None = None
+            digests: Future[tuple[Item, ...]] | None = None
             lock_seconds = 0.0
             head, tail = b"", b""
             stream = tools.stream(command)
@@ -81,7 +80,7 @@ def dump(
                     if CONTENT_BEGINS in head:
                         rows(locker, "UNLOCK TABLES")
                         lock_seconds = time.monotonic() - locked_at
-                        digests = pool.submit(_fingerprint, reader, databases, counters, taken_at)
+                        digests = pool.submit(content_items, reader, databases, counters)
             result = stream.result()
             if result.exit_code != 0:
                 raise BackupFailed(f"mysqldump: {result.complaint}")
@@ -108,26 +107,15 @@ def dump_command(databases: Sequence[str], *, binary_log: bool) -> tuple[str, ..
     )
 
 
-def fingerprint(
-    connection: "Connection[Any]", databases: Sequence[str], taken_at: datetime
-) -> Fingerprint:
-    """The fingerprint of what a server holds that nobody else writes to."""
-    counters = list(counter_items(connection, databases))
-    return _fingerprint(connection, databases, counters, taken_at)
-
-
-def _fingerprint(
-    connection: "Connection[Any]",
-    databases: Sequence[str],
-    counters: Sequence[Any],
-    taken_at: datetime,
-) -> Fingerprint:
-    def items() -> Iterator[Any]:
-        yield from counters
-        yield from table_items(connection, databases)
-        yield from schema_items(connection, databases)
-
-    return Fingerprint.of(METHOD, taken_at, items())
+def content_items(
+    connection: "Connection[Any]", databases: Sequence[str], counters: Iterable[Item]
+) -> tuple[Item, ...]:
+    """All items of a server's content, as the connection's snapshot shows it."""
+    return (
+        *counters,
+        *table_items(connection, databases),
+        *schema_items(connection, databases),
+    )
 
 
 def _lock(connection: "Connection[Any]") -> None:

@@ -22,7 +22,7 @@ EVERYTHING = "ALL PRIVILEGES"
 
 
 def missing_privileges(
-    connection: "Connection[Any]", databases: Sequence[str], *, binary_log: bool
+    connection: "Connection[Any]", databases: Sequence[str], *, accounts: bool, binary_log: bool
 ) -> tuple[str, ...]:
     """What a backup needs and the connection's user lacks, such as 'TRIGGER on *.*'.
 
@@ -40,7 +40,9 @@ def missing_privileges(
     for privilege in IN_DATABASES:
         lacking = _lacking(privilege, everywhere, granted, databases)
         missing += [f"{privilege} on {level}" for level in lacking]
-    return tuple(missing)
+    if accounts and _lacking("SELECT", everywhere, granted, ("mysql",)):
+        missing.append("SELECT on mysql.* (or set source.accounts: false)")
+    return tuple(dict.fromkeys(missing))
 
 
 def _lacking(
