@@ -59,6 +59,7 @@ class RestoredInfluxDB(Restored):
             for database in databases:
                 self.sandbox.until(partial(self._shards_answer, database), what=database)
         except (httpx.HTTPError, InfluxRefused) as error:
+            self.sandbox.require_running()
             raise RestoreFailed(f"the restored server does not answer: {error}") from None
         return f"read the newest point of every series of {len(databases)} databases"
 
@@ -74,8 +75,12 @@ class RestoredInfluxDB(Restored):
 
     def fingerprint(self, expected: Fingerprint) -> Fingerprint:
         assert self.boundary is not None
-        databases = user_databases(self.client)
-        return fingerprint(self.client, databases, self.boundary, expected.taken_at)
+        try:
+            databases = user_databases(self.client)
+            return fingerprint(self.client, databases, self.boundary, expected.taken_at)
+        except (httpx.HTTPError, InfluxRefused) as error:
+            self.sandbox.require_running()
+            raise RestoreFailed(f"the restored content cannot be read: {error}") from None
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return newest_heartbeat(self.client, source)
@@ -204,6 +209,7 @@ class InfluxDB(Engine[InfluxDBSource]):
             command = ["influxd", "restore", "-portable", "-db", database, f"{FOLDER}/{number}"]
             done = restored.sandbox.run(command)
             if done.exit_code != 0 and not self._is_empty(restored, database, number):
+                restored.sandbox.require_running()
                 raise RestoreFailed(f"influxd restore of {database}: {done.complaint}")
 
     @staticmethod

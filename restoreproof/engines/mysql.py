@@ -102,16 +102,21 @@ class RestoredMySQL(Restored):
             for table in tables:
                 rows(self.connection, f"SELECT * FROM {quoted(*table)} LIMIT 1")
         except pymysql.MySQLError as error:
+            self.sandbox.require_running()
             raise RestoreFailed(f"the restored server does not answer: {error.args[-1]}") from None
         return f"read a row of each of {len(tables)} tables"
 
     def fingerprint(self, expected: Fingerprint) -> Fingerprint:
-        databases = user_databases(self.connection)
-        counters = counter_items(self.connection, databases)
-        items = list(content_items(self.connection, databases, counters))
-        if self.with_accounts:
-            accounts = read_accounts(self.connection, leave_out=self.administrator)
-            items += [account.item for account in accounts]
+        try:
+            databases = user_databases(self.connection)
+            counters = counter_items(self.connection, databases)
+            items = list(content_items(self.connection, databases, counters))
+            if self.with_accounts:
+                accounts = read_accounts(self.connection, leave_out=self.administrator)
+                items += [account.item for account in accounts]
+        except (pymysql.MySQLError, BackupFailed) as error:
+            self.sandbox.require_running()
+            raise RestoreFailed(f"the restored content cannot be read: {error}") from None
         return Fingerprint.of(METHOD, expected.taken_at, items)
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
@@ -233,6 +238,7 @@ class MySQL(Engine[MySQLSource]):
                 _load(restored, backup, DUMP)
             _load(restored, backup, PRIVILEGES)
         except pymysql.MySQLError as error:
+            restored.sandbox.require_running()
             raise RestoreFailed(f"accounts: {error.args[-1]}") from None
 
 
@@ -247,6 +253,7 @@ def _load(restored: RestoredMySQL, backup: BackupToRestore, artifact: str) -> No
     )
     loaded = restored.sandbox.run(command, feed=backup.read(artifact))
     if loaded.exit_code != 0:
+        restored.sandbox.require_running()
         raise RestoreFailed(f"mysql, loading {artifact}: {loaded.complaint}")
 
 
