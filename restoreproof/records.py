@@ -155,6 +155,7 @@ def _backup(audited: ComponentAudit, backup: StoredBackup) -> BackupRecord:
         id=backup.id,
         component=audited.name,
         kind=backup.entry.kind,
+        base=backup.entry.base,
         recovery_point=backup.entry.recovery_point,
         started_at=backup.entry.started_at,
         finished_at=backup.entry.finished_at,

@@ -1,7 +1,7 @@
 """MySQL: logical full backups with mysqldump, restored into a server that nothing can reach."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
@@ -14,11 +14,13 @@ from restoreproof.engines.contract import (
     BackupContent,
     BackupContext,
     BackupToRestore,
+    Base,
     Engine,
     Restored,
     SourceContext,
 )
 from restoreproof.engines.mysql_accounts import (
+    Account,
     clear_accounts,
     creation_script,
     lent_privileges,
@@ -26,6 +28,7 @@ from restoreproof.engines.mysql_accounts import (
     privileges_script,
     read_accounts,
 )
+from restoreproof.engines.mysql_binlog import LOGS, replay_logs, require_continuity, store_logs
 from restoreproof.engines.mysql_connection import (
     connect,
     quoted,
@@ -33,19 +36,19 @@ from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
 )
-from restoreproof.engines.mysql_dump import OPTIONS_FILE, content_items, dump
+from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump
 from restoreproof.engines.mysql_fingerprint import METHOD, counter_items, gtid_executed
+from restoreproof.engines.mysql_snapshot import Snapshot, content_items, snapshot
 from restoreproof.engines.mysql_source import (
     MySQLSource,
     connect_source,
-    has_binary_log,
     newest_heartbeat,
     options_file,
     probe,
     source_of,
     source_options,
 )
-from restoreproof.fingerprint import Fingerprint, settled
+from restoreproof.fingerprint import Fingerprint, Item, settled
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
@@ -109,7 +112,7 @@ class RestoredMySQL(Restored):
     def fingerprint(self, expected: Fingerprint) -> Fingerprint:
         try:
             databases = user_databases(self.connection)
-            counters = counter_items(self.connection, databases)
+            counters = tuple(counter_items(self.connection, databases))
             items = list(content_items(self.connection, databases, counters))
             if self.with_accounts:
                 accounts = read_accounts(self.connection, leave_out=self.administrator)
@@ -133,7 +136,7 @@ class MySQL(Engine[MySQLSource]):
     )
     needs_image = True
     covers = frozenset({"data"})
-    kinds = frozenset({"full"})
+    kinds = frozenset({"full", "incremental"})
     source_model = MySQLSource
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
@@ -158,19 +161,12 @@ class MySQL(Engine[MySQLSource]):
                     raise BackupFailed("the source holds no database, so nothing can be proven")
                 tools.place(OPTIONS_FILE, source_options(context.of))
                 accounts = read_accounts(connection) if source.accounts else ()
-                with context.artifact(DUMP) as sink:
-                    done = dump(
-                        partial(connect_source, context.of),
-                        tools,
-                        databases,
-                        sink,
-                        context.of.clock,
-                        binary_log=has_binary_log(connection),
-                    )
-                with context.artifact(ACCOUNTS) as sink:
-                    sink.write(creation_script(accounts))
-                with context.artifact(PRIVILEGES) as sink:
-                    sink.write(privileges_script(accounts))
+                connect_again = partial(connect_source, context.of)
+                with snapshot(connect_again, databases, context.of.clock) as taken:
+                    if context.base is None:
+                        items, facts = _store_full(context, tools, taken, accounts)
+                    else:
+                        items, facts = _store_increment(context, context.base, tools, taken)
                 after = read_accounts(connection) if source.accounts else ()
                 account_items = settled(
                     (account.item for account in accounts),
@@ -182,15 +178,17 @@ class MySQL(Engine[MySQLSource]):
         except pymysql.MySQLError as error:
             raise BackupFailed(f"the source refused: {error.args[-1]}") from None
         return BackupContent(
-            recovery_point=done.taken_at,
-            position=done.position,
-            fingerprint=Fingerprint.of(METHOD, done.taken_at, (*done.items, *account_items)),
+            recovery_point=taken.taken_at,
+            position=taken.position,
+            fingerprint=Fingerprint.of(METHOD, taken.taken_at, (*items, *account_items)),
             source_version=version,
             source_identity=identity,
             facts={
                 "databases": ", ".join(databases),
-                "lock_seconds": f"{done.lock_seconds:.3f}",
+                "lock_seconds": f"{taken.lock_seconds:.3f}",
+                "log_file": taken.log_file,
                 "accounts": "yes" if source.accounts else "no",
+                **facts,
             },
         )
 
@@ -241,12 +239,44 @@ class MySQL(Engine[MySQLSource]):
             restored.sandbox.require_running()
             raise RestoreFailed(f"accounts: {error.args[-1]}") from None
 
+    def replay(self, restored: Restored, increment: BackupToRestore) -> None:
+        assert isinstance(restored, RestoredMySQL)
+        replay_logs(restored.connection, restored.sandbox, _socket(restored), increment)
+
+
+def _socket(restored: RestoredMySQL) -> str:
+    return str(value(restored.connection, "SELECT @@GLOBAL.socket"))
+
+
+def _store_full(
+    context: BackupContext, tools: Sandbox, taken: Snapshot, accounts: Sequence[Account]
+) -> tuple[tuple[Item, ...], dict[str, str]]:
+    with context.artifact(DUMP) as sink:
+        items = dump(taken, tools, sink)
+    with context.artifact(ACCOUNTS) as sink:
+        sink.write(creation_script(accounts))
+    with context.artifact(PRIVILEGES) as sink:
+        sink.write(privileges_script(accounts))
+    return items, {}
+
+
+def _store_increment(
+    context: BackupContext, base: Base, tools: Sandbox, taken: Snapshot
+) -> tuple[tuple[Item, ...], dict[str, str]]:
+    taken.release()
+    if source_of(context.of).databases:
+        raise BackupFailed("binary logs hold all databases: leave out source.databases")
+    require_continuity(taken.reader, base, taken)
+    with context.artifact(LOGS) as sink:
+        names = store_logs(taken.reader, base, taken, tools, sink)
+    return taken.items(), {"base_position": base.position, "logs": " ".join(names)}
+
 
 def _load(restored: RestoredMySQL, backup: BackupToRestore, artifact: str) -> None:
     command = (
         "mysql",
         f"--defaults-extra-file={OPTIONS_FILE}",
-        f"--socket={value(restored.connection, 'SELECT @@GLOBAL.socket')}",
+        f"--socket={_socket(restored)}",
         # Without it the client would obey commands such as \! inside the dump.
         "--binary-mode",
         "--default-character-set=utf8mb4",

@@ -64,6 +64,7 @@ def probe(context: SourceContext) -> None:
             source_of(context).databases,
             accounts=source_of(context).accounts,
             binary_log=has_binary_log(connection),
+            increments=context.increments,
         )
         if lacking:
             what = f"the backup user lacks {', '.join(lacking)}"
