@@ -257,8 +257,8 @@ class Run(Record):
 class Seal(Record):
     """A digest over everything else in the evidence."""
 
-    algorithm: Literal["sha256"] = "sha256"
-    canonicalization: Literal["RFC 8785"] = "RFC 8785"
+    algorithm: Literal["sha256"]
+    canonicalization: Literal["RFC 8785"]
     digest: str
 
 
@@ -294,7 +294,9 @@ class Evidence(Record):
 
     def sealed(self) -> Self:
         """The same evidence with its seal computed anew."""
-        return self.model_copy(update={"seal": Seal(digest=self.digest())})
+        # No default stands in for these: a seal without them would say less and still fit.
+        seal = Seal(algorithm="sha256", canonicalization="RFC 8785", digest=self.digest())
+        return self.model_copy(update={"seal": seal})
 
     def digest(self) -> str:
         """Lower-case hex SHA-256 of the canonical JSON without the seal."""

@@ -12,23 +12,24 @@ from restoreproof.wording import headline
 
 def remake(source: Path, to: Path, identity: Path | None, passphrase: str | None) -> bool:
     """Write the report of stored evidence. Return whether it was signed. Raise UserError."""
-    # Verifying needs no typesetting library, so only this function loads it.
-    from restoreproof import report  # noqa: PLC0415
-
     mend = "give the evidence.json of a run"
     found = evidence.parse(_read(source, mend), where=str(source))
     now = system_clock()
     signer = (
         signing.load_identity(identity, (passphrase or "").encode(), now=now) if identity else None
     )
+    if to.exists():
+        raise _taken(to)
+    # Verifying needs no typesetting library, so only this function loads it.
+    from restoreproof import report  # noqa: PLC0415
+
     pdf = report.render(found)
     if signer:
         pdf = signing.sign(pdf, signer, now=now)
     try:
         write_once(to, pdf, mode=0o644)
     except FileExistsError:
-        mend = "name another file with --to"
-        raise OutputUnwritable("there is a file already", where=str(to), mend=mend) from None
+        raise _taken(to) from None
     except OSError as error:
         mend = "name a file in a folder that this user may write with --to"
         raise OutputUnwritable(f"{error.strerror}", where=str(to), mend=mend) from None
@@ -55,6 +56,11 @@ def verify_file(path: Path, trust: Path, tell: Callable[[str], None]) -> bool:
     tell(f"  file       sha256:{proved.file_sha256}")
     tell("  not proved: that the signer's clock was right; whether the certificate was revoked")
     return True
+
+
+def _taken(to: Path) -> OutputUnwritable:
+    mend = "name another file with --to"
+    return OutputUnwritable("there is a file already", where=str(to), mend=mend)
 
 
 def _read(path: Path, mend: str) -> bytes:

@@ -115,6 +115,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("component", audited, ids=[one.name for one in audited])
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    declaration = _declaration(item.config.stash.get(RUN, None), item)
+    if declaration is not None:
+        # So that -k takes a check by its id too.
+        item.extra_keyword_matches.add(declaration.id)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     run = config.stash.get(RUN, None)
     suites = resources.folder("suites")

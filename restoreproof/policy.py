@@ -6,7 +6,7 @@ Unknown keys are refused, and every mistake is reported at once with file, line 
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -177,6 +177,7 @@ class PolicyDocument:
         return self.path.parent
 
 
+@cache
 def document_model() -> type[Policy]:
     """Policy with every engine's own source in it, so that mistakes there are found too."""
     forms = tuple(_component_form(name) for name in engines.names())

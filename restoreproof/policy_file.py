@@ -95,12 +95,20 @@ def _problems(path: Path, tree: Any, mistakes: Sequence[ErrorDetails]) -> list[U
     """All mistakes in the order of their lines, each place once: a union complains twice."""
     found: dict[tuple[int, str], UserError] = {}
     for details in mistakes:
+        if details["type"] == "too_short" and _is_above_another(details, mistakes):
+            # Only items without a mistake were counted.
+            continue
         line, keys = _locate(tree, _location(details), details["type"])
         what, mend = _explain(details, keys)
         name = ".".join(map(str, keys))
         problem = UserError(f"{name}: {what}" if name else what, where=f"{path}:{line}", mend=mend)
         found.setdefault((line, name), problem)
     return [found[place] for place in sorted(found)]
+
+
+def _is_above_another(details: ErrorDetails, mistakes: Sequence[ErrorDetails]) -> bool:
+    place = details["loc"]
+    return any(one["loc"][: len(place)] == place for one in mistakes if one is not details)
 
 
 def _location(details: ErrorDetails) -> list[Any]:

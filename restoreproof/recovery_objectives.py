@@ -31,7 +31,7 @@ def promised_rpo(component: Component, backups: Sequence[StoredBackup], now: dat
         return Measure(value=None, basis="the policy gives no schedule")
     gap = schedule.longest_gap(component.schedule, now)
     jobs = [backup.entry.finished_at - backup.entry.started_at for backup in backups]
-    longest = max(jobs, default=NOTHING)
+    longest = max([NOTHING, *jobs])
     job = f"the longest job of {duration(longest)}" if jobs else "no job known yet"
     basis = f"longest gap of the schedule ({duration(gap)}) and {job}"
     return Measure(value=gap + longest, basis=basis)

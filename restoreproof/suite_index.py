@@ -17,6 +17,7 @@ from restoreproof.component_audit import ComponentAudit
 from restoreproof.errors import UserError
 from restoreproof.evidence import Severity
 
+OPTIONS = {"severity", "engine", "coverage", "when", "only", "proves"}
 TARGET_FIXTURES = {"target", "attempt", "restored"}
 
 
@@ -81,30 +82,43 @@ def read_suites(folder: Path) -> SuiteIndex:
         source = path.read_bytes()
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(source).digest())
         declarations.extend(_declarations(path, source))
-    known: dict[str, Declaration] = {}
+    ids: dict[str, Declaration] = {}
+    functions = set()
     for declaration in declarations:
-        if declaration.id in known:
-            other = known[declaration.id]
+        if declaration.id in ids:
             raise UserError(
                 f"check id {declaration.id} stands twice",
-                where=f"{declaration.file} and {other.file}",
+                where=f"{declaration.file} and {ids[declaration.id].file}",
                 mend="give every check an id of its own",
             )
-        known[declaration.id] = declaration
+        if (declaration.file, declaration.function) in functions:
+            raise UserError(
+                f"{declaration.function} stands twice, so the second hides the first",
+                where=declaration.file,
+                mend="give every check a function of its own",
+            )
+        ids[declaration.id] = declaration
+        functions.add((declaration.file, declaration.function))
     return SuiteIndex(tuple(declarations), digest.hexdigest())
 
 
 def _declarations(path: Path, source: bytes) -> Iterator[Declaration]:
     try:
         tree = ast.parse(source)
-    except SyntaxError as error:
-        where = f"{path}:{error.lineno}"
-        raise UserError(f"not Python: {error.msg}", where=where, mend="correct it") from None
+    except (SyntaxError, ValueError) as error:
+        where = f"{path}:{getattr(error, 'lineno', None) or 1}"
+        what = f"not Python: {getattr(error, 'msg', error)}"
+        raise UserError(what, where=where, mend="correct it") from None
     for node in tree.body:
-        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
+        where = f"{path}:{node.lineno}"
+        if _would_run_unseen(node):
+            mend = "write every check as a plain function"
+            raise UserError(
+                "pytest would run this, and the report not know", where=where, mend=mend
+            )
+        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test"):
             continue
         marks = [mark for mark in node.decorator_list if _is_check(mark)]
-        where = f"{path}:{node.lineno}"
         if not marks:
             mend = 'add @pytest.mark.check("ID", severity="...")'
             raise UserError(f"{node.name} is no check", where=where, mend=mend)
@@ -114,6 +128,8 @@ def _declarations(path: Path, source: bytes) -> Iterator[Declaration]:
             options = {word.arg: ast.literal_eval(word.value) for word in mark.keywords}
             (identifier,) = (ast.literal_eval(argument) for argument in mark.args)
             severity = Severity(options["severity"])
+            if unknown := options.keys() - OPTIONS:
+                raise ValueError(unknown)
         except (KeyError, ValueError):
             mend = 'write @pytest.mark.check("ID", severity="critical|high|medium|low")'
             what = f"the check mark of {node.name} is not understood"
@@ -134,6 +150,12 @@ def _declarations(path: Path, source: bytes) -> Iterator[Declaration]:
             file=path.name,
             function=node.name,
         )
+
+
+def _would_run_unseen(node: ast.stmt) -> bool:
+    if isinstance(node, ast.ClassDef):
+        return node.name.startswith("Test")
+    return isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test")
 
 
 def _is_check(mark: ast.expr) -> bool:

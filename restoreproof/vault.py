@@ -148,14 +148,16 @@ class StoredBackup:
         """The artifact's content in chunks. Raise RestoreFailed if the stream is not whole."""
         decompressor = zstandard.ZstdDecompressor().decompressobj()
         content_bytes = 0
-        with fsspec.open(str(self.folder / artifact.name), "rb") as file:
-            while chunk := file.read(READ_BYTES):
-                try:
+        try:
+            with fsspec.open(str(self.folder / artifact.name), "rb") as file:
+                while chunk := file.read(READ_BYTES):
                     content = decompressor.decompress(chunk)
-                except zstandard.ZstdError as error:
-                    raise RestoreFailed(f"{artifact.name}: not a zstd stream: {error}") from None
-                content_bytes += len(content)
-                yield content
+                    content_bytes += len(content)
+                    yield content
+        except OSError as error:
+            raise RestoreFailed(f"{artifact.name}: cannot be read: {error.strerror}") from None
+        except zstandard.ZstdError as error:
+            raise RestoreFailed(f"{artifact.name}: not a zstd stream: {error}") from None
         # zstandard takes a stream that breaks off for a whole one unless its end is asked for.
         if not decompressor.eof or content_bytes != artifact.content_bytes:
             raise RestoreFailed(f"{artifact.name}: breaks off after {content_bytes} bytes")

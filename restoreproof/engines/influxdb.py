@@ -16,7 +16,11 @@ from restoreproof.engines.contract import (
     SourceContext,
 )
 from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, name
-from restoreproof.engines.influxdb_fingerprint import fingerprint, user_databases
+from restoreproof.engines.influxdb_fingerprint import (
+    fingerprint,
+    retention_policies,
+    user_databases,
+)
 from restoreproof.engines.influxdb_source import (
     InfluxDBSource,
     connect,
@@ -31,7 +35,7 @@ from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
 
 PORTABLE = "portable.tar"
-SHARD_IS_OPENING = "shard is disabled"
+SHARD_IS_OPENING = ("shard is disabled", "engine is closed")
 MOVED = "changed at the source during the backup; widen source.lateness"
 PROBE = "restoreproof_probe"
 FOLDER = "/var/tmp/restoreproof"  # noqa: S108  # inside a container of ours alone
@@ -66,9 +70,11 @@ class RestoredInfluxDB(Restored):
     def _shards_answer(self, database: str) -> bool:
         """Whether every shard answers: influxd restores first and opens its shards afterwards."""
         try:
-            self.client.query("SELECT LAST(*) FROM /.*/", database)
+            for policy in retention_policies(self.client, database):
+                source = f"{name(database, policy)}./.*/"
+                self.client.query(f"SELECT LAST(*) FROM {source}", database)
         except InfluxRefused as error:
-            if SHARD_IS_OPENING in str(error):
+            if any(words in str(error) for words in SHARD_IS_OPENING):
                 return False
             raise
         return True

@@ -37,6 +37,11 @@ def user_databases(client: InfluxClient) -> tuple[str, ...]:
     return tuple(sorted(set(_column(client, "SHOW DATABASES", "name")) - {OWN_DATABASE}))
 
 
+def retention_policies(client: InfluxClient, database: str) -> list[str]:
+    """The names of a database's retention policies, in the server's order."""
+    return _column(client, f"SHOW RETENTION POLICIES ON {name(database)}", "name")
+
+
 def fingerprint(
     client: InfluxClient, databases: tuple[str, ...], boundary: datetime, taken_at: datetime
 ) -> Fingerprint:

@@ -54,13 +54,8 @@ def store_logs(
     copy = tools.run(["sh", "-c", f"mkdir -p {FOLDER} && exec {shlex.join(_copy_command(wanted))}"])
     if copy.exit_code != 0:
         raise BackupFailed(f"mysqlbinlog: {copy.complaint}")
-    check = tools.run(
-        [
-            "sh",
-            "-c",
-            f"cd {FOLDER} && exec mysqlbinlog --verify-binlog-checksum {shlex.join(wanted)} >/dev/null",
-        ]
-    )
+    read_through = f"mysqlbinlog --verify-binlog-checksum {shlex.join(wanted)} >/dev/null"
+    check = tools.run(["sh", "-c", f"cd {FOLDER} && exec {read_through}"])
     if check.exit_code != 0:
         raise BackupFailed(f"a binary log was damaged on its way: {check.complaint}")
     stream = tools.stream(["tar", "-C", FOLDER, "-cf", "-", *wanted])

@@ -1,0 +1,164 @@
+"""Named faults done to copies of vaults, to prove that checks can fail.
+
+There are two kinds. A crude fault changes stored bytes and nothing else, as a bad disk does:
+hashes see it. A consistent fault changes the content and then all hashes over it, down to the
+catalog's chain, as if the content had been wrong when it was stored: only a restore sees it.
+What is done to the content itself stands in ``damage_content``.
+
+The vault that was copied is never written to: a ``VaultCopy`` opens only what it made itself.
+"""
+
+import hashlib
+import random
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import zstandard
+
+from restoreproof.catalog import BEGINNING
+from restoreproof.errors import UserError
+from restoreproof.manifest import CatalogEntry, Manifest
+from restoreproof.vault import CATALOGUED, COMPRESSION_LEVEL, INCOMING, StoredBackup, Vault
+
+MARK = "copy-to-be-damaged"
+MANIFEST = "manifest.json"
+
+Change = Callable[[bytes], bytes]
+
+
+class VaultCopy:
+    """A copy of a vault whose backups may be damaged."""
+
+    def __init__(self, root: Path) -> None:
+        if not (root / MARK).is_file():
+            raise UserError(
+                "not a copy that was made to be damaged",
+                where=str(root),
+                mend="copy the vault with VaultCopy.of, and damage the copy",
+            )
+        self.root = root
+        self.vault = Vault(str(root))
+
+    @classmethod
+    def of(cls, vault: Path, root: Path) -> Self:
+        """Copy a vault to a folder that does not exist yet. Raise FileExistsError if it does."""
+        if not Vault(str(vault)).catalog.path.is_file():
+            mend = "give the folder that holds catalog.jsonl"
+            raise UserError("no vault: it has no catalog", where=str(vault), mend=mend)
+        shutil.copytree(vault, root, ignore=shutil.ignore_patterns(INCOMING, MARK))
+        (root / MARK).touch()
+        return cls(root)
+
+    def newest(self, component: str) -> StoredBackup:
+        """The newest backup of a component."""
+        return self.vault.backups(component)[-1]
+
+    # Crude faults
+
+    def flip_byte(
+        self, backup: StoredBackup, artifact: str, position: int | None = None, seed: int = 0
+    ) -> None:
+        """Turn over every bit of one stored byte; without a position, of one that is drawn."""
+        with self._changed(backup, artifact) as content:
+            at = _drawn(seed).randrange(len(content)) if position is None else position
+            content[at] ^= 0xFF
+
+    def truncate(self, backup: StoredBackup, artifact: str, keep: int) -> None:
+        """Keep only the first stored bytes of an artifact."""
+        with self._changed(backup, artifact) as content:
+            assert keep < len(content), "nothing would be cut off"
+            del content[keep:]
+
+    def remove(self, backup: StoredBackup, name: str = MANIFEST) -> None:
+        """Remove an artifact, or the manifest."""
+        self._inside(backup.folder / name).unlink()
+
+    def alter_manifest(self, backup: StoredBackup, old: str, new: str) -> None:
+        """Replace a text in the manifest, so that it is still a manifest but another one."""
+        with self._changed(backup, MANIFEST) as content:
+            assert old.encode() in content, f"no {old} in the manifest"
+            content[:] = content.replace(old.encode(), new.encode())
+
+    def swap(self, one: StoredBackup, other: StoredBackup, artifact: str) -> None:
+        """Give each of two backups the artifact of the other."""
+        first, second = one.folder / artifact, other.folder / artifact
+        contents = second.read_bytes(), first.read_bytes()
+        self._replace(first, contents[0])
+        self._replace(second, contents[1])
+
+    # Consistent faults
+
+    def rewrite(self, backup: StoredBackup, artifact: str, change: Change) -> None:
+        """Change the content of an artifact, and every hash over it."""
+        manifest = backup.manifest()
+        described = next(one for one in manifest.artifacts if one.name == artifact)
+        before = b"".join(backup.read(described))
+        after = change(before)
+        assert after != before, "the fault changed nothing"
+        compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True)
+        stored = compressor.compress(after)
+        self._replace(backup.folder / artifact, stored)
+        wrong = described.model_copy(
+            update={
+                "sha256": hashlib.sha256(stored).hexdigest(),
+                "stored_bytes": len(stored),
+                "content_bytes": len(after),
+            }
+        )
+        artifacts = tuple(wrong if one is described else one for one in manifest.artifacts)
+        self.restate(backup, artifacts=artifacts)
+
+    def backdate(self, backup: StoredBackup, by: timedelta) -> None:
+        """Make a backup older than it is, its recovery point too."""
+        times = ("started_at", "finished_at", "recovery_point")
+        self.restate(backup, **{time: getattr(backup.entry, time) - by for time in times})
+
+    def restate(self, backup: StoredBackup, **facts: Any) -> None:
+        """Change facts in the manifest, and catalog and chain with it."""
+        manifest = Manifest.model_validate(backup.manifest().model_copy(update=facts).model_dump())
+        content = manifest.model_dump_json(indent=1).encode()
+        self._replace(backup.folder / MANIFEST, content)
+        digest = hashlib.sha256(content).hexdigest()
+        catalogued = {name: getattr(manifest, name) for name in CATALOGUED if name != "id"}
+        lines: list[bytes] = []
+        for entry in self.vault.catalog.entries():
+            changes: dict[str, Any] = {
+                "previous_sha256": hashlib.sha256(lines[-1]).hexdigest() if lines else BEGINNING
+            }
+            if entry.backup == backup.id:
+                changes |= catalogued | {"manifest_sha256": digest}
+            lines.append(_line(entry.model_copy(update=changes)))
+        self._replace(self.vault.catalog.path, b"".join(line + b"\n" for line in lines))
+
+    @contextmanager
+    def _changed(self, backup: StoredBackup, name: str) -> Iterator[bytearray]:
+        content = bytearray((backup.folder / name).read_bytes())
+        yield content
+        self._replace(backup.folder / name, bytes(content))
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        # A new file in its place: what lies there may be read-only.
+        new = self._inside(path).with_name(f".{path.name}.new")
+        new.write_bytes(content)
+        new.chmod(stat.S_IMODE(path.stat().st_mode))
+        new.replace(path)
+
+    def _inside(self, path: Path) -> Path:
+        """The path, if it lies in this copy: a backup of another vault is left alone."""
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            mend = "take the backup from this copy"
+            raise UserError("not in the copy that may be damaged", where=str(path), mend=mend)
+        return path
+
+
+def _line(entry: CatalogEntry) -> bytes:
+    return entry.model_dump_json().encode()
+
+
+def _drawn(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311  # a fault that can be repeated, no secret

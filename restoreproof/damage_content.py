@@ -1,0 +1,232 @@
+"""Faults inside the content of a backup, for ``VaultCopy.rewrite``: each is a named function.
+
+They take content and give it back with one fault in it; content in which the fault cannot be
+done is a mistake of the caller, and an assertion says so. All of them work in memory: they are
+for copies of small backups.
+"""
+
+import gzip
+import io
+import random
+import re
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from restoreproof.engines.git import run_git
+
+Change = Callable[[bytes], bytes]
+SHARD = ".tar.gz"
+VALUE = re.compile(rb"'(?:[^'\\]|\\.|'')*'|[^,()']+|[,()]", re.DOTALL)
+AUTHOR = ("-c", "user.name=RestoreProof", "-c", "user.email=restoreproof@localhost")
+
+
+# MySQL dumps
+
+
+def drop_row(table: str) -> Change:
+    """Leave out the last row of the table's first INSERT."""
+    return lambda dump: _in_insert(dump, table, lambda rows: rows[:-1])
+
+
+def null_to_empty(table: str) -> Change:
+    """Store an empty text where the table's first INSERT holds its first NULL."""
+
+    def change(rows: list[bytes]) -> list[bytes]:
+        for number, row in enumerate(rows):
+            parts = VALUE.findall(row)
+            if b"NULL" in parts:
+                parts[parts.index(b"NULL")] = b"''"
+                return [*rows[:number], b"".join(parts), *rows[number + 1 :]]
+        raise AssertionError(f"{table} holds no NULL")
+
+    return lambda dump: _in_insert(dump, table, change)
+
+
+def replace_in_rows(table: str, old: bytes, new: bytes) -> Change:
+    """Store another text for one in all rows of the table's first INSERT."""
+    return lambda dump: _in_insert(dump, table, lambda rows: [r.replace(old, new) for r in rows])
+
+
+def drop_object(kind: str, name: str) -> Change:
+    """Leave out a TRIGGER, PROCEDURE, FUNCTION or EVENT."""
+    # The statement alone: the settings around it are then put back as they were.
+    pattern = rb"^(?:CREATE DEFINER=|/\*!\d+ CREATE\*/)(?:(?!;;$).)*?\b%s `%s`.*?;;$" % (
+        kind.encode(),
+        re.escape(name.encode()),
+    )
+    return lambda dump: _cut(dump, pattern, b"SELECT 1 ;;")
+
+
+def drop_view(name: str) -> Change:
+    """Leave out a view, and the table that stands in for it while the dump is loaded."""
+    quoted = re.escape(name.encode())
+
+    def change(dump: bytes) -> bytes:
+        dump = _cut(dump, rb"^/\*!50001 CREATE VIEW `%s` AS .*?;$" % quoted)
+        final = rb"^/\*!50001 CREATE ALGORITHM=\w+ \*/\n[^\n]*\n/\*!50001 VIEW `%s` AS .*?;$"
+        return _cut(dump, final % quoted)
+
+    return change
+
+
+def drop_table(table: str) -> Change:
+    """Leave out a table, its definition and its rows."""
+    quoted = re.escape(table.encode())
+    pattern = rb"^DROP TABLE IF EXISTS `%s`;\n.*?^LOCK TABLES `%s` WRITE;\n.*?^UNLOCK TABLES;$"
+    return lambda dump: _cut(dump, pattern % (quoted, quoted))
+
+
+def cut_at_statement(table: str) -> Change:
+    """Let the dump break off between two statements, before a table, but end as a whole one."""
+
+    def change(dump: bytes) -> bytes:
+        at = dump.index(b"DROP TABLE IF EXISTS `%s`;" % table.encode())
+        return dump[:at] + dump[dump.rindex(b"-- Dump completed") :]
+
+    return change
+
+
+def change_gtid(dump: bytes) -> bytes:
+    """Set the restored server to one transaction more than the dump holds."""
+    found = re.search(rb"SET @@GLOBAL.GTID_PURGED=.*?:1-(\d+)", dump, re.DOTALL)
+    assert found, "the dump sets no GTIDs"
+    return dump[: found.start(1)] + str(int(found[1]) + 1).encode() + dump[found.end(1) :]
+
+
+def _cut(dump: bytes, pattern: bytes, instead: bytes = b"") -> bytes:
+    changed, count = re.subn(pattern, instead, dump, count=1, flags=re.DOTALL | re.MULTILINE)
+    assert count, f"the dump holds nothing like {pattern!r}"
+    return changed
+
+
+def _in_insert(dump: bytes, table: str, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
+    start = re.search(
+        rb"^INSERT INTO `%s` .*?VALUES " % re.escape(table.encode()), dump, re.MULTILINE
+    )
+    assert start, f"the dump holds no row of {table}"
+    end = dump.index(b";\n", start.end())
+    rows = list(_rows(dump[start.end() : end]))
+    assert len(rows) > 1, f"{table} has one row alone"
+    return dump[: start.end()] + b",".join(change(rows)) + dump[end:]
+
+
+def _rows(values: bytes) -> Iterator[bytes]:
+    """The rows of an INSERT, each with its brackets."""
+    row, depth = b"", 0
+    for token in VALUE.findall(values):
+        if token == b"," and depth == 0:
+            continue
+        row += token
+        depth += {b"(": 1, b")": -1}.get(token, 0)
+        if depth == 0:
+            yield row
+            row = b""
+
+
+# Portable backups of InfluxDB
+
+
+def drop_shard(seed: int = 0) -> Change:
+    """Leave out the file of one shard."""
+
+    def change(tar: bytes) -> bytes:
+        shard = _any_shard(tar, seed)
+        return _members(tar, lambda name, content: None if name == shard else content)
+
+    return change
+
+
+def flip_bit_in_shard(seed: int = 0) -> Change:
+    """Turn over one bit of the points that one shard holds, and pack them again."""
+
+    def flip(packed: bytes) -> bytes:
+        return gzip.compress(_members(gzip.decompress(packed), lambda _, file: _flip(file, seed)))
+
+    def change(tar: bytes) -> bytes:
+        shard = _any_shard(tar, seed)
+        return _members(tar, lambda name, content: flip(content) if name == shard else content)
+
+    return change
+
+
+def _flip(file: bytes, seed: int) -> bytes:
+    changed = bytearray(file)
+    # The first half of a TSM file is blocks of points, the rest an index with checksums.
+    changed[random.Random(seed).randrange(16, len(file) // 2)] ^= 1  # noqa: S311  # no secret
+    return bytes(changed)
+
+
+def _any_shard(tar: bytes, seed: int) -> str:
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        shards = sorted(name for name in archive.getnames() if name.endswith(SHARD))
+    return random.Random(seed).choice(shards)  # noqa: S311  # no secret
+
+
+def _members(tar: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:
+    """The archive with its files changed; a file whose change is None is left out."""
+    written = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(tar)) as before,
+        tarfile.open(fileobj=written, mode="w", format=before.format) as after,
+    ):
+        for member in before:
+            file = before.extractfile(member)
+            content = change(member.name, file.read()) if file else b""
+            if content is not None:
+                member.size = len(content)
+                after.addfile(member, io.BytesIO(content))
+    return written.getvalue()
+
+
+# Bundles of Git repositories
+
+
+def drop_reference(reference: str) -> Change:
+    """Leave out a branch or a tag."""
+    return lambda bundle: _in_repository(
+        bundle, lambda repository: run_git(["update-ref", "-d", reference], repository)
+    )
+
+
+def drop_path(path: str) -> Change:
+    """Take a file or folder out of the newest version."""
+
+    def change(repository: Path) -> None:
+        entries = run_git(["ls-tree", "HEAD"], repository).splitlines(keepends=True)
+        kept = [entry for entry in entries if entry.rstrip("\n").partition("\t")[2] != path]
+        assert len(kept) < len(entries), f"no {path} at the top of the newest version"
+        _commit(repository, "".join(kept))
+
+    return lambda bundle: _in_repository(bundle, change)
+
+
+def name_a_file_twice(bundle: bytes) -> bytes:
+    """Add a version that is no valid one: two files of it have the same name."""
+
+    def change(repository: Path) -> None:
+        entries = run_git(["ls-tree", "HEAD"], repository).splitlines(keepends=True)
+        _commit(repository, "".join([entries[0], *entries]))
+
+    return _in_repository(bundle, change)
+
+
+def _in_repository(bundle: bytes, change: Callable[[Path], object]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file, repository = Path(folder, "bundle"), Path(folder, "repository.git")
+        file.write_bytes(bundle)
+        run_git(["clone", "--quiet", "--mirror", str(file), str(repository)])
+        change(repository)
+        run_git(["bundle", "create", "--quiet", str(file), "--all"], repository)
+        return file.read_bytes()
+
+
+def _commit(repository: Path, entries: str) -> None:
+    """Put a tree of these entries on top of the default branch."""
+    command = ["git", "-C", str(repository), "mktree"]
+    made = subprocess.run(command, input=entries, check=True, capture_output=True, text=True)
+    tree = made.stdout.strip()
+    commit = run_git([*AUTHOR, "commit-tree", "-p", "HEAD", "-m", "fault", tree], repository)
+    run_git(["update-ref", "HEAD", commit.strip()], repository)

@@ -1,0 +1,420 @@
+"""The sample estate: its policy says what Agama's document says, and it is worth restoring."""
+
+import dataclasses
+import secrets
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import docker
+import git
+import pymysql
+import pytest
+from pymysql.connections import Connection
+
+from restoreproof import docker_engine, images
+from restoreproof.demo import content, metrics, repository
+from restoreproof.demo.estate import Estate, estate
+from restoreproof.demo.mysql import statements
+from restoreproof.demo.workload import working
+from restoreproof.engines.influxdb_client import InfluxClient, Literal
+from restoreproof.errors import SandboxTrouble
+from restoreproof.policy import Policy
+from restoreproof.policy_file import read_policy
+from restoreproof.references import VARIABLE, expand
+from restoreproof.resources import folder
+from restoreproof.schedule import longest_gap
+
+AGAMA = folder("fixtures") / "agama"
+INSTANT = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+MYSQL, INFLUXDB = "restoreproof/mysql:9.7", "restoreproof/influxdb:1.6"
+LABEL = "restoreproof.test"
+TOKEN = secrets.token_hex(4)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _silent(_message: str) -> None:
+    """Progress that nobody reads."""
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    """The sample estate's policy."""
+    return read_policy(AGAMA / "policy.yaml").policy
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[docker.DockerClient]:
+    """A client of the container engine."""
+    client = docker_engine.connect()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def agama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+    """The running estate, one for all tests of this module."""
+    with _started(tmp_path_factory.mktemp("agama"), TOKEN) as running:
+        yield running
+
+
+def _started(place: Path, token: str, progress: Any = _silent) -> Any:
+    return estate(
+        mysql_image=images.ensure(MYSQL, _silent),
+        influxdb_image=images.ensure(INFLUXDB, _silent),
+        labels={LABEL: token},
+        folder=place,
+        clock=_now,
+        progress=progress,
+    )
+
+
+@pytest.fixture(scope="module")
+def backup_user(agama: Estate) -> Iterator["Connection[Any]"]:
+    """A connection of the user that backs up."""
+    connection = pymysql.connect(
+        host=agama.mysql.host,
+        port=agama.mysql.port,
+        user=agama.environment["AGAMA_MYSQL_USER"],
+        password=agama.environment["AGAMA_MYSQL_PASSWORD"],
+        autocommit=True,
+    )
+    with closing(connection):
+        yield connection
+
+
+def _rows(connection: "Connection[Any]", statement: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+def _left(engine: docker.DockerClient, token: str) -> list[Any]:
+    named = f"{LABEL}={token}"
+    return engine.containers.list(all=True, filters={"label": named}, ignore_removed=True)
+
+
+# The policy
+
+
+def test_objectives_are_the_documents(policy: Policy) -> None:
+    """At most an hour is lost, the service is back in four, and restores are tested monthly."""
+    objectives = policy.objectives
+
+    assert objectives.rpo == timedelta(hours=1)
+    assert objectives.rto == timedelta(hours=4)
+    assert objectives.restore_test_every == timedelta(days=31)
+    assert policy.integrity_checks == "every-audit"
+    assert len(policy.restoration_criteria) == 3
+
+
+@pytest.mark.parametrize("name", ["mysql", "influxdb"])
+def test_schedule_is_the_documents(policy: Policy, name: str) -> None:
+    """A full backup on Monday and increments from Tuesday to Sunday, always at 16:10 UTC."""
+    schedule = policy.components[name].schedule
+
+    assert schedule is not None
+    assert schedule.kinds == {"full": "10 16 * * 1", "incremental": "10 16 * * 2-7"}
+    assert schedule.time_zone == "UTC"
+    assert longest_gap(schedule, INSTANT) == timedelta(days=1)
+
+
+def test_coverage_is_the_documents(policy: Policy) -> None:
+    """Each component covers what the document lists for it, and no more."""
+    coverage = {name: component.coverage for name, component in policy.components.items()}
+
+    assert coverage == {
+        "mysql": ("data", "configuration", "logs"),
+        "influxdb": ("data", "configuration"),
+        "ansible": ("playbook", "inventory", "configuration"),
+    }
+
+
+def test_versions_of_the_repository_are_kept_until_deleted_by_hand(policy: Policy) -> None:
+    """The repository promises every version; for the servers' backups no time is promised."""
+    retention = {name: component.retention for name, component in policy.components.items()}
+
+    assert retention["ansible"] is not None
+    assert retention["ansible"].until == "deleted-by-hand"
+    assert retention["mysql"] is None
+    assert retention["influxdb"] is None
+
+
+def test_policy_holds_no_secret() -> None:
+    """A password stands in the policy as a reference without a default."""
+    text = (AGAMA / "policy.yaml").read_text(encoding="utf-8")
+    secret = [match for match in VARIABLE.finditer(text) if match["name"].endswith("PASSWORD")]
+
+    assert [match["default"] for match in secret] == [None]
+
+
+# What the estate is made of
+
+
+def test_content_depends_on_the_instant_alone() -> None:
+    """Two runs at the same instant fill the servers with the same rows and points."""
+    assert list(content.tables(INSTANT)) == list(content.tables(INSTANT))
+    assert list(metrics.measurements(INSTANT)) == list(metrics.measurements(INSTANT))
+
+
+def test_no_table_has_a_float() -> None:
+    """mysqldump rounds a FLOAT, so the schema has none."""
+    schema = (AGAMA / "mysql" / "schema.sql").read_text(encoding="utf-8")
+    code = [line for line in schema.splitlines() if not line.startswith("--")]
+
+    assert not [line for line in code if "FLOAT" in line.upper()]
+
+
+def test_statements_end_at_the_delimiter() -> None:
+    """A routine with semicolons inside is one statement, and no statement ends with one."""
+    found = list(statements("SELECT\n1;\nDELIMITER //\nBEGIN\nSELECT 2;\nEND//\nDELIMITER ;\nX;"))
+
+    assert found == ["SELECT\n1", "BEGIN\nSELECT 2;\nEND", "X"]
+
+
+def test_repository_is_the_same_every_time(tmp_path: Path) -> None:
+    """Commits, tags and notes get the same ids wherever and whenever they are made."""
+    references = []
+    for name in ("one.git", "two.git"):
+        repository.make(tmp_path / name, AGAMA / "ansible")
+        references.append(git.Git(tmp_path / name).for_each_ref())
+
+    assert references[0] == references[1]
+    assert [line.split()[2] for line in references[0].splitlines()] == [
+        "refs/heads/main",
+        "refs/heads/monitor-backups",
+        "refs/notes/commits",
+        "refs/tags/v1.0",
+        "refs/tags/v1.1",
+    ]
+
+
+def test_newest_version_is_the_fixture(tmp_path: Path) -> None:
+    """The tip of the main branch holds every file of the fixture, as it is, and none beside."""
+    files = AGAMA / "ansible"
+    repository.make(tmp_path / "ansible.git", files)
+    tip = git.Repo(tmp_path / "ansible.git").commit("main")
+    stored = {
+        str(blob.path): blob.data_stream.read()
+        for blob in tip.tree.traverse()
+        if isinstance(blob, git.Blob)
+    }
+
+    expected = {
+        file.relative_to(files).as_posix(): file.read_bytes()
+        for file in files.rglob("*")
+        if file.is_file()
+    }
+    assert stored == expected
+
+
+def test_old_versions_differ_from_the_newest(tmp_path: Path) -> None:
+    """History is worth viewing: the schedule was once another, and a file is no more."""
+    repository.make(tmp_path / "ansible.git", AGAMA / "ansible")
+    repo = git.Git(tmp_path / "ansible.git")
+
+    assert len(repo.rev_list("main").split()) == 13
+    assert len(repo.rev_list("--merges", "main").split()) == 1
+    assert "0 3 * * 0" in repo.log("-p", "--", "roles/backup/defaults/main.yml")
+    assert "hosts.ini" in repo.log("--diff-filter=D", "--name-only", "--format=")
+
+
+def test_secrets_of_the_repository_are_encrypted() -> None:
+    """Every file that is named a vault is one."""
+    vaults = list((AGAMA / "ansible").rglob("vault.yml"))
+
+    assert vaults
+    assert all(vault.read_text().startswith("$ANSIBLE_VAULT;1.1;AES256\n") for vault in vaults)
+
+
+# The running estate
+
+
+def test_environment_is_all_that_the_policy_needs(policy: Policy, agama: Estate) -> None:
+    """With the estate's variables every place and secret of a source can be resolved."""
+    for name, component in policy.components.items():
+        values = component.source.model_dump().values()
+        for text in (component.image or "", *values):
+            if isinstance(text, str):
+                assert "$" not in expand(text, where=name, environment=agama.environment)
+
+
+def test_secrets_show_nowhere(agama: Estate) -> None:
+    """An estate that is printed tells no password."""
+    for password in (agama.mysql.backup_password, agama.mysql.application_password):
+        assert password not in repr(agama)
+
+
+def test_ports_are_open_to_this_machine_alone(agama: Estate, engine: docker.DockerClient) -> None:
+    """Nobody else can reach the servers: their ports are bound to the loopback address."""
+    mine = _left(engine, TOKEN)
+    addresses = {
+        binding["HostIp"]
+        for found in mine
+        for bindings in found.ports.values()
+        for binding in bindings or ()
+    }
+
+    assert len(mine) == 2
+    assert addresses == {"127.0.0.1"}
+
+
+def test_every_table_holds_what_was_generated(
+    agama: Estate, backup_user: "Connection[Any]"
+) -> None:
+    """No row is lost on the way in, and the archive is empty as it should be."""
+    for table in content.tables(INSTANT):
+        if table.name not in {"agama.ticket_events", "agama.tickets", "agama.logins"}:
+            assert len(_rows(backup_user, f"TABLE {table.name}")) == len(table.rows), table.name
+    assert _rows(backup_user, "SELECT COUNT(*) FROM agama.archived_tickets") == [(0,)]
+    assert agama.mysql.rows > 40_000
+
+
+def test_rows_are_hard_to_restore(backup_user: "Connection[Any]") -> None:
+    """There are rows equal in every column, and NULL and the empty text side by side."""
+    equal = (
+        "SELECT login_at FROM agama.logins GROUP BY login_at, account, outcome HAVING COUNT(*) > 1"
+    )
+    notes = "SELECT COUNT(*), SUM(note IS NULL), SUM(note = '') FROM agama.customers"
+    rows, without, empty = _rows(backup_user, notes)[0]
+
+    assert _rows(backup_user, equal)
+    assert 0 < without < rows
+    assert 0 < empty < rows
+    assert _rows(backup_user, "SELECT bytes FROM agama.canaries WHERE name = 'every byte'") == [
+        (bytes(range(256)),)
+    ]
+
+
+def test_every_kind_of_object_is_there(backup_user: "Connection[Any]") -> None:
+    """Views, triggers, routines, an event, partitions and generated columns can be lost too."""
+    count = "SELECT COUNT(*) FROM information_schema.{} WHERE {} IN ('agama', 'agama_billing')"
+    expected = {
+        ("views", "table_schema"): 3,
+        ("triggers", "trigger_schema"): 2,
+        ("routines", "routine_schema"): 2,
+        ("events", "event_schema"): 1,
+        ("referential_constraints", "constraint_schema"): 8,
+    }
+    columns = (
+        "SELECT DISTINCT extra FROM information_schema.columns WHERE table_schema LIKE 'agama%'"
+    )
+    extras = " ".join(str(row[0]) for row in _rows(backup_user, columns))
+    partitions = (
+        "SELECT COUNT(partition_name) FROM information_schema.partitions"
+        " WHERE table_schema = 'agama'"
+    )
+
+    for (view, column), number in expected.items():
+        assert _rows(backup_user, count.format(view, column)) == [(number,)], view
+    assert all(word in extras for word in ("VIRTUAL", "STORED", "INVISIBLE", "auto_increment"))
+    assert _rows(backup_user, partitions) == [(3,)]
+
+
+def test_triggers_can_be_dumped(backup_user: "Connection[Any]") -> None:
+    """No trigger's text ends with a semicolon: mysqldump would make a dump that does not load."""
+    texts = _rows(backup_user, "SELECT action_statement FROM information_schema.triggers")
+
+    assert not [text for (text,) in texts if text.rstrip().endswith(";")]
+
+
+def test_backup_user_can_change_nothing(backup_user: "Connection[Any]") -> None:
+    """The user that backs up reads everything and writes nothing."""
+    for statement in (
+        "DELETE FROM agama.customers",
+        "INSERT INTO agama.heartbeat (beat_at) VALUES (NOW())",
+        "DROP TABLE agama.heartbeat",
+        "CREATE DATABASE mine",
+        "SET GLOBAL read_only = ON",
+        "FLUSH BINARY LOGS",
+    ):
+        with pytest.raises(pymysql.MySQLError, match=r"(?i)denied"):
+            _rows(backup_user, statement)
+
+
+def test_every_point_is_there(agama: Estate) -> None:
+    """Both retention policies hold what was generated, and the empty database is empty."""
+    with closing(InfluxClient.over_network(agama.influxdb.url)) as client:
+        for measured in metrics.measurements(INSTANT):
+            statement = f"SELECT * FROM {measured.policy}.{measured.name}"  # noqa: S608  # our own
+            found = client.query(statement, "telegraf")
+            # The workload may have written more to a measurement that it shares.
+            assert sum(len(series.values) for series in found) >= len(measured.lines)
+        databases = [row[0] for series in client.query("SHOW DATABASES") for row in series.values]
+        assert {"telegraf", "agama_reserve"} <= set(databases)
+        assert client.query("SHOW MEASUREMENTS", "agama_reserve") == []
+
+
+def test_integers_are_beyond_a_float(agama: Estate) -> None:
+    """Some integers have more digits than a float can hold, and come back exactly."""
+    with closing(InfluxClient.over_network(agama.influxdb.url)) as client:
+        found = client.query("SELECT MIN(bytes_read) FROM disk", "telegraf")
+
+    assert found[0].values[0][1] == Literal(str(2**53 + 1))
+
+
+def test_workload_writes_heartbeats_to_both_servers(agama: Estate) -> None:
+    """Every acknowledged beat is at the server, and nothing is written after the end."""
+    with agama.workload() as beats:
+        assert beats.mysql
+        assert beats.influxdb
+    with closing(agama.mysql.as_application()) as connection:
+        newest = _rows(connection, "SELECT MAX(beat_at) FROM agama.heartbeat")[0][0]
+        logins = "SELECT COUNT(*) FROM agama.logins WHERE account = 'night shift'"
+        changed = _rows(connection, logins)
+    with closing(InfluxClient.over_network(agama.influxdb.url)) as client:
+        last = client.query("SELECT * FROM heartbeat ORDER BY time DESC LIMIT 1", "telegraf")
+
+    assert newest.replace(tzinfo=UTC) == beats.mysql[-1]
+    assert changed[0][0] > 0
+    assert last[0].values[0][0] == Literal(str(metrics.nanoseconds(beats.influxdb[-1])))
+
+
+def test_workload_that_is_refused_raises(agama: Estate) -> None:
+    """A write that a server refuses is not swallowed."""
+    locked_out = dataclasses.replace(agama.mysql, application_password="wrong")
+
+    with (
+        pytest.raises(SandboxTrouble, match="the workload on MySQL was refused: Access denied"),
+        working(locked_out, agama.influxdb, _now),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("message", ["starting InfluxDB", "made the Ansible", "InfluxDB holds"])
+def test_interrupt_leaves_nothing(
+    tmp_path: Path, engine: docker.DockerClient, message: str
+) -> None:
+    """Ctrl-C while the estate starts leaves no container and no repository."""
+    token = secrets.token_hex(4)
+
+    def interrupt(told: str) -> None:
+        if told.startswith(message):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), _started(tmp_path, token, interrupt):
+        pytest.fail("the estate started in spite of it")
+
+    assert _left(engine, token) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_end_leaves_nothing(tmp_path: Path, engine: docker.DockerClient) -> None:
+    """When the block ends, with an error too, containers and repository are gone."""
+    token = secrets.token_hex(4)
+
+    def fail() -> None:
+        with _started(tmp_path, token):
+            assert len(_left(engine, token)) == 2
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert _left(engine, token) == []
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,207 @@
+"""Promises: every one of the policy is judged, and none is kept by silence."""
+
+from pathlib import Path
+
+import pytest
+from audits import POLICY, check_record, policy_document
+
+from restoreproof import engines, resources
+from restoreproof.evidence import CheckRecord, Verdict
+from restoreproof.policy import COVERAGE_KINDS, Policy
+from restoreproof.policy_file import read_policy
+from restoreproof.promises import REQUIRED, Promise, judge, promises
+from restoreproof.suite_index import read_suites
+
+SUITES = read_suites(resources.folder("suites")).declarations
+DATA = Promise("data", "wiki", "data is backed up")
+EVERYTHING = """\
+estate: Harbour
+objectives: {rpo: 1h, rto: 4h, restore_test_every: 31d}
+integrity_checks: every-audit
+vault: {location: vault}
+components:
+"""
+
+
+def made(policy: Policy) -> list[Promise]:
+    """All promises that a policy makes."""
+    return [
+        promise
+        for name, component in policy.components.items()
+        for promise in promises(name, component, policy, engines.load(component.engine))
+    ]
+
+
+def everything(folder: Path) -> list[Promise]:
+    """Every kind of promise that a policy can make, with and without a Git retention."""
+    sources = {
+        "git": "{repository: x}",
+        "mysql": "{host: x, user: x, password: 'file:x'}",
+        "influxdb": "{url: x, backup: x}",
+    }
+    text = EVERYTHING
+    for engine in engines.names():
+        for until in ("days: 30", "until: deleted-by-hand"):
+            text += (
+                f"  {engine}-{until[0]}:\n"
+                f"    {{engine: {engine}, image: x, source: {sources[engine]},\n"
+                f"     coverage: [{', '.join(COVERAGE_KINDS)}], retention: {{{until}}},\n"
+                "     schedule: {full: 0 0 * * *, incremental: 0 * * * *}}\n"
+            )
+    return made(policy_document(folder, text).policy)
+
+
+def answered(*identifiers: str, **changes: object) -> list[CheckRecord]:
+    """Checks of the suites that passed."""
+    return [
+        check_record(one.id, Verdict.PASSED, proves=one.proves, **changes)
+        for one in SUITES
+        if one.id in identifiers
+    ]
+
+
+def test_agama_makes_every_promise_of_its_document() -> None:
+    """Coverage, both schedules, objectives, integrity, versions and the monthly test are there."""
+    policy = read_policy(resources.folder("fixtures") / "agama" / "policy.yaml").policy
+    found: dict[str, list[str]] = {}
+    for promise in made(policy):
+        found.setdefault(promise.component, []).append(promise.key)
+
+    every = ["full", "incremental", "rpo", "rto", "integrity", "restore-test"]
+    assert found["mysql"] == ["data", "configuration", "logs", *every]
+    assert found["influxdb"] == ["data", "configuration", *every]
+    assert found["ansible"] == [
+        "playbook", "inventory", "configuration", "rpo", "rto", "integrity", "versions",
+        "restore-test",
+    ]  # fmt: skip
+
+
+def test_promise_without_means_is_told_as_a_gap(tmp_path: Path) -> None:
+    """What the engine does not do is promised all the same, with the reason why it is unproven."""
+    found = {
+        (promise.component, promise.key): promise.gap for promise in made(
+            policy_document(tmp_path, POLICY).policy
+        )
+    }  # fmt: skip
+
+    assert "logs" in found["wiki", "logs"]
+    assert "retention" in found["wiki", "retention"]
+    assert found["wiki", "restore-test"]
+    assert found["playbooks", "incremental"]
+    for key in ("full", "rpo", "rto", "integrity", "playbook", "inventory", "versions"):
+        assert found["playbooks", key] == ""
+
+
+def test_every_gap_is_unproven(tmp_path: Path) -> None:
+    """No answer of any check keeps a promise that has a gap."""
+    all_passed = [check for component in ("git-d", "mysql-d") for check in
+                  answered(*(one.id for one in SUITES), component=component)]  # fmt: skip
+    gaps = [promise for promise in everything(tmp_path) if promise.gap]
+
+    assert gaps
+    for promise in gaps:
+        judged = judge(promise, all_passed)
+        assert judged.verdict is Verdict.UNPROVEN
+        assert judged.reason == promise.gap
+
+
+def test_required_checks_exist() -> None:
+    """Each check that a promise requires is in the suites, and gives evidence for it."""
+    by_id = {one.id: one for one in SUITES}
+    for key, required in REQUIRED.items():
+        for identifier in required:
+            assert identifier in by_id, identifier
+            proves = set(by_id[identifier].proves)
+            assert proves & {key, *(["content"] if key in COVERAGE_KINDS else [])}, identifier
+
+
+def test_every_check_counts_for_a_promise(tmp_path: Path) -> None:
+    """A check that no promise of any policy asks for would run for nothing."""
+    keys = {promise.key for promise in everything(tmp_path)} | {"content"}
+
+    for declaration in SUITES:
+        assert set(declaration.proves) <= keys, declaration.id
+        assert declaration.proves, declaration.id
+
+
+def test_every_promise_is_required_or_a_gap(tmp_path: Path) -> None:
+    """A promise that something can prove names the checks without which it is unproven."""
+    for promise in everything(tmp_path):
+        assert promise.gap or promise.key in REQUIRED, promise
+
+
+def test_promise_is_kept_by_all_its_checks() -> None:
+    """With every required check passed the promise is kept, and the checks are named."""
+    judged = judge(DATA, answered("VLT-001", "RST-001", "RST-002"))
+
+    assert judged.id == "wiki.data"
+    assert (judged.verdict, judged.reason) == (Verdict.PASSED, "")
+    assert judged.checks == ("RST-001", "RST-002", "VLT-001")
+
+
+@pytest.mark.parametrize("silent", ["VLT-001", "RST-001", "RST-002"])
+def test_silence_of_a_required_check_leaves_it_unproven(silent: str) -> None:
+    """Whichever required check is missing, the promise is unproven, and the check is named."""
+    rest = {"VLT-001", "RST-001", "RST-002", "RST-003"} - {silent}
+
+    judged = judge(DATA, answered(*rest))
+
+    assert judged.verdict is Verdict.UNPROVEN
+    assert judged.reason == f"no answer from {silent}"
+
+
+@pytest.mark.parametrize("verdict", [Verdict.UNPROVEN, Verdict.ERROR, Verdict.FAILED])
+def test_worst_answer_decides(verdict: Verdict) -> None:
+    """One bad answer among good ones decides, also of a check that is not required."""
+    bad = check_record("MYS-001", verdict)
+
+    judged = judge(DATA, [*answered("VLT-001", "RST-001", "RST-002"), bad])
+
+    assert (judged.verdict, judged.reason) == (verdict, "see MYS-001")
+
+
+def test_failure_is_not_hidden_by_silence() -> None:
+    """Where one check failed and another is silent, the promise is broken, not unproven."""
+    judged = judge(DATA, [check_record("RST-001", Verdict.FAILED)])
+
+    assert judged.verdict is Verdict.FAILED
+    assert judged.reason == "no answer from VLT-001, RST-002"
+
+
+def test_other_components_prove_nothing() -> None:
+    """The answers about one component say nothing of another."""
+    judged = judge(DATA, answered("VLT-001", "RST-001", "RST-002", component="mysql"))
+
+    assert judged.verdict is Verdict.UNPROVEN
+    assert judged.checks == ()
+
+
+def test_other_promises_prove_nothing() -> None:
+    """A check that gives evidence for the RTO says nothing of the data."""
+    judged = judge(DATA, answered("RTO-001", "RPO-001"))
+
+    assert judged.checks == ()
+    assert judged.verdict is Verdict.UNPROVEN
+
+
+def test_content_counts_for_coverage_alone() -> None:
+    """What proves content proves each kind of coverage, and no objective."""
+    content = [check_record(one, Verdict.PASSED) for one in ("VLT-001", "RST-001", "RST-002")]
+
+    assert judge(DATA, content).verdict is Verdict.PASSED
+    assert judge(Promise("rpo", "wiki", "x"), content).verdict is Verdict.UNPROVEN
+
+
+def test_promise_that_nothing_examines_is_unproven() -> None:
+    """A promise without a required check is not kept for want of a complaint."""
+    judged = judge(Promise("unheard-of", "wiki", "x"), answered("RST-001"))
+
+    assert (judged.verdict, judged.reason) == (Verdict.UNPROVEN, "no check gives evidence of it")
+
+
+def test_component_left_out_is_unproven() -> None:
+    """A component that the run did not look at keeps no promise."""
+    judged = judge(DATA, answered("VLT-001", "RST-001", "RST-002"), audited=False)
+
+    assert judged.verdict is Verdict.UNPROVEN
+    assert "left out" in judged.reason

@@ -1,0 +1,148 @@
+"""RPO promised, kept and measured, and RTO: each figure with how it came about, or none."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from audits import LOST, attempt, components
+
+from restoreproof.component_audit import ComponentAudit
+from restoreproof.recovery_objectives import (
+    Disaster,
+    kept_rpo,
+    measured_rpo,
+    measured_rto,
+    promised_rpo,
+)
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def playbooks(tmp_path: Path) -> ComponentAudit:
+    """A component with a daily schedule and two backups whose jobs took ten seconds."""
+    return components(tmp_path, {"playbooks": 2})[0][0]
+
+
+def test_promised_loss_is_gap_and_job(playbooks: ComponentAudit) -> None:
+    """The longest gap of the schedule and the longest job known add up."""
+    found = promised_rpo(playbooks.component, playbooks.backups, LOST)
+
+    assert found.value == DAY + timedelta(seconds=10)
+    assert "longest gap" in found.basis
+    assert "10 s" in found.basis
+    assert playbooks.rpo_promised == found
+
+
+def test_promised_loss_without_a_job_is_the_gap(playbooks: ComponentAudit) -> None:
+    """Before the first job there is only the schedule, and the basis says so."""
+    found = promised_rpo(playbooks.component, (), LOST)
+
+    assert found.value == DAY
+    assert "no job known" in found.basis
+
+
+def test_job_that_ended_before_it_began_shortens_nothing(tmp_path: Path) -> None:
+    """A clock that was set back during a job does not make the promise better."""
+    (playbooks, _), _ = components(tmp_path, {"playbooks": 1})
+    (backup,) = playbooks.backups
+    early = backup.entry.model_copy(update={"finished_at": LOST - 30 * DAY})
+    wrong = type(backup)(early, backup.folder)
+
+    assert promised_rpo(playbooks.component, [wrong], LOST).value == DAY
+
+
+def test_no_schedule_promises_no_figure(tmp_path: Path) -> None:
+    """Without a schedule nobody can say what may be lost."""
+    (_, wiki), _ = components(tmp_path, {"wiki": 1})
+
+    assert wiki.rpo_promised.value is None
+    assert "no schedule" in wiki.rpo_promised.basis
+
+
+def test_kept_loss_is_the_age_of_the_newest(playbooks: ComponentAudit) -> None:
+    """It is counted from the newest recovery point to the disaster."""
+    assert playbooks.rpo_kept.value == DAY
+    assert "playbooks-1" in playbooks.rpo_kept.basis
+
+
+def test_empty_vault_keeps_no_figure() -> None:
+    """Without a backup there is no age, and above all not an age of nothing."""
+    found = kept_rpo((), Disaster(LOST, None))
+
+    assert found.value is None
+    assert "no backup" in found.basis
+
+
+def test_backup_from_the_future_is_no_figure(playbooks: ComponentAudit) -> None:
+    """A recovery point after the disaster shows a wrong clock, not a loss below nothing."""
+    found = kept_rpo(playbooks.backups, Disaster(LOST - 2 * DAY, None))
+
+    assert found.value is None
+    assert "future" in found.basis
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "against"),
+    [
+        (LOST - 2 * MINUTE, 28 * MINUTE, "the last at the source"),
+        (None, 30 * MINUTE, "the instant of the decision"),
+        (LOST - 30 * MINUTE, timedelta(), "the last at the source"),
+    ],
+)
+def test_measured_loss_is_between_heartbeats(last: object, loss: timedelta, against: str) -> None:
+    """The newest restored heartbeat is held against the last written, or against the disaster."""
+    found = measured_rpo(LOST - 30 * MINUTE, True, Disaster(LOST, last))  # type: ignore[arg-type]
+
+    assert found.value == loss
+    assert against in found.basis
+
+
+@pytest.mark.parametrize(
+    ("restored", "named", "basis"),
+    [
+        (None, False, "names no heartbeat"),
+        (LOST, False, "names no heartbeat"),
+        (None, True, "no heartbeat was found"),
+        (LOST + MINUTE, True, "lies in the future"),
+    ],
+)
+def test_loss_that_cannot_be_measured_is_no_figure(
+    restored: object, named: bool, basis: str
+) -> None:
+    """Without a heartbeat, or with one that cannot be, there is no figure and a reason."""
+    found = measured_rpo(restored, named, Disaster(LOST, None))  # type: ignore[arg-type]
+
+    assert found.value is None
+    assert basis in found.basis
+
+
+def test_recovery_time_is_the_longest(playbooks: ComponentAudit) -> None:
+    """Of several restores the slowest counts, and a failed one has no recovery time."""
+    newest, oldest = playbooks.targets
+    attempts = [attempt(newest, 3.5), attempt(oldest, 7.25)]
+
+    assert measured_rto(attempts).value == timedelta(seconds=7.25)
+    assert "2 restores" in measured_rto(attempts).basis
+    attempts.append(attempt(oldest, 60, failure="mysql: syntax error"))
+    assert measured_rto(attempts).value == timedelta(seconds=7.25)
+
+
+def test_no_restore_has_no_recovery_time(playbooks: ComponentAudit) -> None:
+    """Where nothing came back there is no figure."""
+    for attempts in ([], [attempt(playbooks.targets[0], 3, failure="broken")]):
+        assert measured_rto(attempts).value is None
+
+
+def test_objectives_are_the_policys(playbooks: ComponentAudit) -> None:
+    """What figures are held against comes from the policy."""
+    assert playbooks.rpo == 60 * MINUTE
+    assert playbooks.rto == 240 * MINUTE
+    assert not playbooks.has_heartbeat
+
+
+def test_last_full_was_due_on_monday(playbooks: ComponentAudit) -> None:
+    """On a Wednesday the last full backup was due on Monday at 16:10."""
+    assert f"{playbooks.last_full_due:%a %d %H:%M}" == "Mon 06 16:10"
+    assert [backup.id for backup in playbooks.fulls] == ["playbooks-2", "playbooks-1"]

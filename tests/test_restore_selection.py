@@ -1,0 +1,54 @@
+"""Which backups an audit restores."""
+
+from pathlib import Path
+
+from audits import components
+
+from restoreproof.restore import select
+
+
+def test_all_backups_are_chosen_the_newest_first(tmp_path: Path) -> None:
+    """With `all`, every backup is a target, and exactly the newest is marked so."""
+    (playbooks, _), _ = components(tmp_path, {"playbooks": 3}, "all")
+
+    assert [(target.backup.id, target.newest) for target in playbooks.targets] == [
+        ("playbooks-1", True),
+        ("playbooks-2", False),
+        ("playbooks-3", False),
+    ]
+    assert {target.component for target in playbooks.targets} == {"playbooks"}
+
+
+def test_newest_backup_is_chosen_alone(tmp_path: Path) -> None:
+    """With `newest`, the others are known and not restored."""
+    (playbooks, _), _ = components(tmp_path, {"playbooks": 3}, "newest")
+
+    assert [target.backup.id for target in playbooks.targets] == ["playbooks-1"]
+    assert len(playbooks.backups) == 3
+
+
+def test_no_backup_gives_no_target() -> None:
+    """From nothing nothing is chosen, in either way."""
+    assert select("wiki", (), "all") == ()
+    assert select("wiki", (), "newest") == ()
+
+
+def test_choice_says_why(tmp_path: Path) -> None:
+    """The report tells why a backup was restored."""
+    (playbooks, _), _ = components(tmp_path, {"playbooks": 2}, "all")
+
+    assert [target.reason for target in playbooks.targets] == [
+        "the newest",
+        "every backup is restored",
+    ]
+
+
+def test_newest_is_the_one_with_the_newest_recovery_point(tmp_path: Path) -> None:
+    """Not the one that was stored last: a late copy of an old backup is still old."""
+    (playbooks, _), vault = components(tmp_path, {"playbooks": 2}, "newest")
+    entries = vault.catalog.entries()
+
+    assert entries[-1].backup == "playbooks-1"
+    assert playbooks.targets[0].backup.entry.recovery_point == max(
+        entry.recovery_point for entry in entries
+    )
