@@ -150,6 +150,7 @@ def backup(name: str, age_days: int, *, selected: bool, reason: str) -> BackupRe
         id=f"{point:%Y%m%dT%H%M%SZ}-{name}-full",
         component=name,
         kind="full",
+        base="",
         recovery_point=point,
         started_at=point - timedelta(seconds=2.4),
         finished_at=point + timedelta(seconds=9.6),

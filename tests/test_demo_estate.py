@@ -341,7 +341,7 @@ def test_every_point_is_there(agama: Estate) -> None:
     """Both retention policies hold what was generated, and the empty database is empty."""
     with closing(InfluxClient.over_network(agama.influxdb.url)) as client:
         for measured in metrics.measurements(INSTANT):
-            statement = f"SELECT * FROM {measured.policy}.{measured.name}"  # noqa: S608  # our own
+            statement = f"SELECT * FROM {measured.policy}.{measured.name}"  # our own
             found = client.query(statement, "telegraf")
             # The workload may have written more to a measurement that it shares.
             assert sum(len(series.values) for series in found) >= len(measured.lines)
