@@ -106,10 +106,14 @@ def test_accounts_come_back_with_all_their_privileges(
 @pytest.mark.parametrize(
     ("granted", "databases", "missing"),
     [
-        ("SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD, REPLICATION CLIENT ON *.*", (), ()),
+        (
+            "SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD, REPLICATION CLIENT, REPLICATION SLAVE ON *.*",
+            (),
+            (),
+        ),
         ("ALL ON *.*", (), ()),
         (
-            "SELECT, SHOW VIEW, EVENT, RELOAD, REPLICATION CLIENT ON *.*",
+            "SELECT, SHOW VIEW, EVENT, RELOAD, REPLICATION CLIENT, REPLICATION SLAVE ON *.*",
             (),
             ("TRIGGER on *.*",),
         ),
@@ -120,6 +124,7 @@ def test_accounts_come_back_with_all_their_privileges(
             (
                 "RELOAD or FLUSH_TABLES on *.*",
                 "REPLICATION CLIENT on *.*",
+                "REPLICATION SLAVE on *.*",
                 "SELECT on mysql.* (or set source.accounts: false)",
             ),
         ),
@@ -137,7 +142,9 @@ def test_privileges_that_a_backup_needs_are_named(
     rows(server.connection, f"GRANT {granted} TO b@localhost")
     assert server.sandbox.socket is not None
     connection = connect("b", "", socket=server.sandbox.socket)
-    lacking = missing_privileges(connection, databases, accounts=True, binary_log=True)
+    lacking = missing_privileges(
+        connection, databases, accounts=True, binary_log=True, increments=True
+    )
     assert value(connection, "SELECT CURRENT_USER()") == "b@localhost"
     connection.close()
 
