@@ -107,7 +107,10 @@ def test_accounts_come_back_with_all_their_privileges(
     ("granted", "databases", "missing"),
     [
         (
-            "SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD, REPLICATION CLIENT, REPLICATION SLAVE ON *.*",
+            (
+                "SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD, REPLICATION CLIENT,"
+                " REPLICATION SLAVE ON *.*"
+            ),
             (),
             (),
         ),
