@@ -17,7 +17,7 @@ from restoreproof.checks import Answer, Question, questions, record
 from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.engines.contract import Clock
-from restoreproof.errors import IdentityUnusable, InfrastructureError
+from restoreproof.errors import IdentityUnusable, InfrastructureError, OutputUnwritable
 from restoreproof.estate import open_components, open_vault, probe, run_job
 from restoreproof.evidence import CheckRecord, Environment, Evidence, Verdict
 from restoreproof.policy import Policy, PolicyDocument
@@ -154,7 +154,12 @@ class AuditRun:
         assert self._observed is not None
         evidence = records.evidence(self, self._observed).sealed()
         self.progress("writing evidence and report")
-        evidence.write(self._folder.path / "evidence.json")
+        try:
+            evidence.write(self._folder.path / "evidence.json")
+        except OSError as error:
+            what = f"the evidence cannot be written: {error.strerror}"
+            mend = "make room, or give another folder with --out, and run again"
+            raise OutputUnwritable(what, where=str(self._folder.path), mend=mend) from None
         problem = ""
         try:
             write_once(self._folder.path / "report.pdf", self._signed_report(evidence))

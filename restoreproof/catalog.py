@@ -50,6 +50,7 @@ class Catalog:
                 component=manifest.component,
                 engine=manifest.engine,
                 kind=manifest.kind,
+                base=manifest.base,
                 started_at=manifest.started_at,
                 finished_at=manifest.finished_at,
                 recovery_point=manifest.recovery_point,

@@ -107,12 +107,12 @@ def audit(
 def backup(
     policy: PolicyArgument,
     component: Annotated[str | None, typer.Argument(help="Only this component.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Make full backups.")] = False,  # noqa: ARG001  # every backup is full until increments come
+    full: Annotated[bool, typer.Option("--full", help="Make full backups.")] = False,
 ) -> None:
-    """Run backup jobs only. Without increments, which are yet to come, every backup is full."""
+    """Run backup jobs only: an increment where the schedule wants one and it has a base."""
     with _reported():
         chosen = (component,) if component else ()
-        stored = _module("estate").run_jobs(policy, chosen, Progress())
+        stored = _module("estate").run_jobs(policy, chosen, Progress(), full=full)
     raise typer.Exit(0 if stored else 1)
 
 

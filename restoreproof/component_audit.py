@@ -11,11 +11,12 @@ from restoreproof.engines.contract import Clock, Engine, SourceContext
 from restoreproof.errors import SourceUnavailable
 from restoreproof.evidence import Measure
 from restoreproof.images import Image
-from restoreproof.jobs import JobResult, run_job
+from restoreproof.jobs import JobResult, base_for_next, run_job
+from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import Component, Objectives, Schedule
 from restoreproof.recovery_objectives import Disaster
 from restoreproof.references import SourceModel
-from restoreproof.restore import RestoreAttempt, Target, restoring, select
+from restoreproof.restore import RestoreAttempt, Target, chain_of, restoring, select
 from restoreproof.schedule import last_due
 from restoreproof.vault import StoredBackup, Vault
 
@@ -42,9 +43,13 @@ class ComponentAudit:
         """The image that the component is restored into."""
         return self.context.image
 
-    def run_job(self, vault: Vault, estate: str) -> JobResult:
-        """Back the component up."""
-        result = run_job(self.engine, self.context, vault, estate)
+    def run_job(self, vault: Vault, estate: str, *, full: bool = False) -> JobResult:
+        """Back the component up: an increment if there is something for it to stand on."""
+        base = None
+        if not full:
+            known = vault.backups(self.name)
+            base = base_for_next(self.component, self.engine, known, self.clock())
+        result = run_job(self.engine, self.context, vault, estate, base)
         self.jobs.append(result)
         return result
 
@@ -125,6 +130,37 @@ class ComponentAudit:
         """When the schedule last asked for a full backup. The policy must give a schedule."""
         assert self.schedule is not None
         return last_due(self.schedule.full, self.schedule.time_zone, self.lost_at)
+
+    @property
+    def wants_increments(self) -> bool:
+        """Whether the policy wants increments and the engine makes them."""
+        planned = self.schedule is not None and self.schedule.incremental is not None
+        return planned and "incremental" in self.engine.kinds
+
+    @property
+    def last_increment_due(self) -> datetime:
+        """When the schedule last asked for an increment. The policy must give one."""
+        assert self.schedule is not None
+        assert self.schedule.incremental is not None
+        return last_due(self.schedule.incremental, self.schedule.time_zone, self.lost_at)
+
+    @property
+    def increments(self) -> tuple[StoredBackup, ...]:
+        """Increments, the oldest first."""
+        return tuple(backup for backup in self.backups if backup.entry.kind == "incremental")
+
+    def broken_chains(self) -> tuple[str, ...]:
+        """What keeps increments from standing on the backups before them."""
+        problems = []
+        for increment in self.increments:
+            try:
+                *_, base, last = (one.manifest() for one in chain_of(increment, self.backups))
+            except RestoreFailed as problem:
+                problems.append(str(problem))
+                continue
+            if last.facts.get("base_position") != base.position:
+                problems.append(f"{increment.id} does not begin where {base.id} ends")
+        return tuple(problems)
 
     @property
     def fulls(self) -> tuple[StoredBackup, ...]:

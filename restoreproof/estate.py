@@ -55,6 +55,7 @@ def open_components(
             folder=document.folder,
             sandboxes=sandboxes,
             clock=clock,
+            increments=bool(component.schedule and component.schedule.incremental),
         )
         engine = engines.load(component.engine)
         components.append(
@@ -75,10 +76,12 @@ def probe(components: Sequence[ComponentAudit]) -> None:
         raise SeveralProblems(problems)
 
 
-def run_job(audited: ComponentAudit, vault: Vault, estate: str, progress: Progress) -> JobResult:
+def run_job(
+    audited: ComponentAudit, vault: Vault, estate: str, progress: Progress, *, full: bool = False
+) -> JobResult:
     """Run one component's job and tell of it."""
     progress(f"backing up {audited.name}")
-    result = audited.run_job(vault, estate)
+    result = audited.run_job(vault, estate, full=full)
     if result.backup is None:
         progress(f"backup of {audited.name} failed: {result.problem}")
         return result
@@ -108,7 +111,7 @@ def find_images(
     return images
 
 
-def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress) -> bool:
+def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress, *, full: bool) -> bool:
     """Back up an estate, or some of its components. Return whether all jobs stored a backup.
 
     Raise RestoreProofError, at the end, for trouble that says nothing about a backup.
@@ -121,7 +124,7 @@ def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress) -> bool:
     vault.prepare()
     vault.catalog.entries()
     estate = document.policy.estate
-    results = [run_job(audited, vault, estate, progress) for audited in components]
+    results = [run_job(audited, vault, estate, progress, full=full) for audited in components]
     for result in results:
         result.require_answer()
     return all(result.backup for result in results)

@@ -147,6 +147,7 @@ class BackupRecord(Record):
     id: str
     component: str
     kind: str
+    base: str
     recovery_point: datetime
     started_at: datetime
     finished_at: datetime

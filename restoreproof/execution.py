@@ -90,6 +90,8 @@ def run(
         # docker gives a SocketIO around the socket, or the socket itself where it is encrypted.
         connection = getattr(stream, "_sock", stream)
         assert isinstance(connection, socket.socket)
+        # A server may well take minutes over one statement before it takes more input.
+        connection.settimeout(None)
         output, messages = Tail(), Tail()
         reader = threading.Thread(
             target=_read, args=(stream, connection, output, messages), daemon=True

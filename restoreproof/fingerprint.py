@@ -77,6 +77,26 @@ class Fingerprint(BaseModel):
         return hashlib.sha256(rfc8785.dumps(items)).hexdigest()
 
 
+def settled(before: Iterable[Item], after: Iterable[Item], reason: str) -> list[Item]:
+    """Items read before something that takes time, with what changed during it left undecided.
+
+    What was there before must come back; what appeared meanwhile may. An item that is equal
+    before and after was so all the time in between.
+    """
+    before, later = tuple(before), {item.key: item for item in after}
+    earlier = {item.key for item in before}
+    items = [
+        item.model_copy(update={"comparison": Comparison.OPTIONAL})
+        for key, item in later.items()
+        if key not in earlier
+    ]
+    undecided = {"comparison": Comparison.UNDECIDED, "reason": reason}
+    for item in before:
+        changed = item.comparison is Comparison.EQUAL and later.get(item.key) != item
+        items.append(item.model_copy(update=undecided) if changed else item)
+    return items
+
+
 @dataclass(frozen=True)
 class Difference:
     """One item that came back otherwise than it was backed up."""

@@ -1,14 +1,17 @@
 """Runs one backup job: the engine's content and fingerprint into the vault, or nothing."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from restoreproof.engines.contract import BackupContent, BackupContext, Engine, SourceContext
+from restoreproof.engines.contract import BackupContent, BackupContext, Base, Engine, SourceContext
 from restoreproof.errors import RestoreProofError
 from restoreproof.manifest import Manifest
-from restoreproof.outcomes import BackupFailed
+from restoreproof.outcomes import BackupFailed, RestoreFailed
+from restoreproof.policy import Component
 from restoreproof.references import SourceModel
+from restoreproof.schedule import last_due
 from restoreproof.vault import IncomingBackup, StoredBackup, Vault
 
 
@@ -30,35 +33,74 @@ class JobResult:
             raise self.trouble
 
 
+def base_for_next(
+    component: Component,
+    engine: Engine[SourceModel],
+    backups: Sequence[StoredBackup],
+    now: datetime,
+) -> StoredBackup | None:
+    """The backup that the next one is to stand on; None if a full one is due.
+
+    A full one is due when the schedule says so, when the engine makes no increments, and when
+    the newest backup is damaged, since nothing can stand on that.
+    """
+    planned = component.schedule
+    if planned is None or planned.incremental is None or "incremental" not in engine.kinds:
+        return None
+    fulls = [backup for backup in backups if backup.entry.kind == "full"]
+    due = last_due(planned.full, planned.time_zone, now)
+    if not fulls or fulls[-1].entry.started_at < due:
+        return None
+    newest = backups[-1]
+    return None if newest.damage()[1] else newest
+
+
 def run_job(
-    engine: Engine[SourceModel], context: SourceContext, vault: Vault, estate: str
+    engine: Engine[SourceModel],
+    context: SourceContext,
+    vault: Vault,
+    estate: str,
+    base: StoredBackup | None,
 ) -> JobResult:
-    """Make a full backup of a component.
+    """Make a backup of a component: an increment if there is a base, else a full one.
 
     A backup that fails is a result, and so is trouble: other components are audited still.
     """
     started_at, begun = context.clock(), time.monotonic()
-    identifier = backup_id(context.component, started_at)
+    kind = "incremental" if base else "full"
+    identifier = backup_id(context.component, started_at, kind)
     stored, problem, trouble = None, "", None
     try:
         with vault.incoming(identifier) as incoming:
-            content = engine.back_up(BackupContext(context, incoming.artifact))
+            content = engine.back_up(BackupContext(context, incoming.artifact, _base(base)))
             if not incoming.artifacts:
                 raise BackupFailed("the job ended without an error and stored nothing")
-            manifest = _manifest(engine, context, content, incoming, identifier, estate, started_at)
+            manifest = _manifest(
+                engine, context, content, incoming, identifier, estate, started_at, base
+            )
             stored = vault.publish(incoming, manifest)
     except BackupFailed as failure:
         problem = str(failure)
     except RestoreProofError as error:
         problem, trouble = str(error), error
     duration = timedelta(seconds=time.monotonic() - begun)
-    return JobResult(context.component, "full", started_at, duration, stored, problem, trouble)
+    return JobResult(context.component, kind, started_at, duration, stored, problem, trouble)
 
 
-def backup_id(component: str, started_at: datetime) -> str:
+def backup_id(component: str, started_at: datetime, kind: str) -> str:
     """An identifier that is unique in a vault and sorts by time within a component."""
     stamp = started_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
-    return f"{component}-{stamp}{started_at.microsecond // 1000:03d}Z-full"
+    return f"{component}-{stamp}{started_at.microsecond // 1000:03d}Z-{kind}"
+
+
+def _base(backup: StoredBackup | None) -> Base | None:
+    if backup is None:
+        return None
+    try:
+        manifest = backup.manifest()
+    except RestoreFailed as damage:
+        raise BackupFailed(f"nothing can stand on {backup.id}: {damage}") from None
+    return Base(backup.id, manifest.position, manifest.source_identity, manifest.facts)
 
 
 def _manifest(
@@ -69,13 +111,15 @@ def _manifest(
     identifier: str,
     estate: str,
     started_at: datetime,
+    base: StoredBackup | None,
 ) -> Manifest:
     return Manifest(
         id=identifier,
         estate=estate,
         component=context.component,
         engine=engine.name,
-        kind="full",
+        kind="incremental" if base else "full",
+        base=base.id if base else "",
         started_at=started_at,
         finished_at=context.clock(),
         recovery_point=content.recovery_point,

@@ -36,6 +36,8 @@ class Manifest(Stored):
     component: str
     engine: str
     kind: str
+    base: str = ""
+    """The backup that an increment stands on; empty for a full backup."""
     started_at: datetime
     finished_at: datetime
     recovery_point: datetime
@@ -61,6 +63,7 @@ class CatalogEntry(Stored):
     component: str
     engine: str
     kind: str
+    base: str = ""
     started_at: datetime
     finished_at: datetime
     recovery_point: datetime

@@ -24,6 +24,7 @@ REQUIRED = {
     "rpo": ("RPO-001", "RPO-002", "RPO-003"),
     "rto": ("RTO-001",),
     "full": ("SCH-001",),
+    "incremental": ("SCH-002", "INC-001"),
     "integrity": ("VLT-001",),
     "versions": ("GIT-001", "GIT-002"),
 }
@@ -52,7 +53,11 @@ def promises(
     if component.schedule:
         for due, expression in component.schedule.kinds.items():
             when = schedule.describe(expression, component.schedule.time_zone)
-            gap = "" if due in engine.kinds else f"{due} backups are not made yet"
+            gap = (
+                ""
+                if due in engine.kinds
+                else f"the {engine.name} engine does not make {due} backups yet"
+            )
             yield Promise(due, name, f"{due} backup {when[0].lower()}{when[1:]}", gap)
     objectives = policy.objectives
     yield Promise("rpo", name, f"no more than {duration(objectives.rpo)} of changes is lost (RPO)")

@@ -155,6 +155,7 @@ def _backup(audited: ComponentAudit, backup: StoredBackup) -> BackupRecord:
         id=backup.id,
         component=audited.name,
         kind=backup.entry.kind,
+        base=backup.entry.base,
         recovery_point=backup.entry.recovery_point,
         started_at=backup.entry.started_at,
         finished_at=backup.entry.finished_at,
@@ -211,7 +212,8 @@ def _exclusions(run: AuditRun) -> tuple[str, ...]:
     if not run.options.backups:
         found.append("no backup job ran; the backups that the vault held were audited")
     for name, component in run.policy.components.items():
-        found += [f"{name}: {gap}" for gap in engines.load(component.engine).not_covered]
+        gaps = engines.load(component.engine).exclusions(component.source)
+        found += [f"{name}: {gap}" for gap in gaps]
         if component.retention is None:
             found.append(f"{name}: the policy promises no retention")
     return tuple(found)

@@ -25,6 +25,7 @@ class Target:
     component: str
     backup: StoredBackup
     newest: bool
+    population: tuple[StoredBackup, ...]
 
     @property
     def reason(self) -> str:
@@ -108,8 +109,25 @@ def select(
     if which == "newest":
         newest_first = newest_first[:1]
     return tuple(
-        Target(component, backup, newest=number == 0) for number, backup in enumerate(newest_first)
+        Target(component, backup, newest=number == 0, population=tuple(backups))
+        for number, backup in enumerate(newest_first)
     )
+
+
+def chain_of(backup: StoredBackup, population: Sequence[StoredBackup]) -> tuple[StoredBackup, ...]:
+    """A full backup and the increments after it, up to this one.
+
+    Raise RestoreFailed if a link is missing.
+    """
+    known = {one.id: one for one in population}
+    chain = [backup]
+    while base := chain[0].entry.base:
+        if base not in known or known[base] in chain:
+            raise RestoreFailed(f"{chain[0].id} stands on {base}, which the catalog does not name")
+        chain.insert(0, known[base])
+    if chain[0].entry.kind != "full":
+        raise RestoreFailed(f"{chain[0].id} is no full backup and stands on none")
+    return tuple(chain)
 
 
 @contextmanager
@@ -147,11 +165,14 @@ def restoring(
         )
 
     try:
-        with timeline.phase("find backup"):
-            manifest = target.backup.manifest()
+        with timeline.phase("find chain"):
+            chain = chain_of(target.backup, target.population)
+            manifests = [backup.manifest() for backup in chain]
+            manifest = manifests[-1]
         with timeline.phase("check artifacts"):
-            for artifact in manifest.artifacts:
-                target.backup.check(artifact)
+            for backup, described in zip(chain, manifests, strict=True):
+                for artifact in described.artifacts:
+                    backup.check(artifact)
     except RestoreFailed as failure:
         yield attempt(str(failure))
         return
@@ -160,8 +181,13 @@ def restoring(
             restored = stack.enter_context(engine.provision(source, image, sandboxes))
         failure_words = ""
         try:
+            full, *increments = map(_to_restore, chain, manifests)
             with timeline.phase("load"):
-                engine.load(restored, _to_restore(target.backup, manifest))
+                engine.load(restored, full)
+            if increments:
+                with timeline.phase("replay"):
+                    for increment in increments:
+                        engine.replay(restored, increment)
             with timeline.phase("answer a query"):
                 restored.answer()
         except RestoreFailed as failure:

@@ -97,6 +97,16 @@ class Sandbox:
                 raise SandboxTrouble(f"{what} not ready after {waited}: {self.last_words()}")
             time.sleep(POLL_SECONDS)
 
+    def require_running(self) -> None:
+        """Raise SandboxTrouble if the container died: then a failure says nothing of a backup."""
+        with engine_trouble():
+            self.container.reload()
+            state = self.container.attrs["State"]
+        if not state["Running"]:
+            killed = "was killed for want of memory" if state.get("OOMKilled") else "died"
+            mend = "give the sandbox more memory, or see what else this machine runs"
+            raise SandboxTrouble(f"the sandbox {killed}: {self.last_words()}", mend=mend)
+
     def last_words(self) -> str:
         """The end of the container's log."""
         with engine_trouble():

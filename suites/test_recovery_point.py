@@ -73,3 +73,39 @@ def test_full_backup_was_made_when_due(component, observe):
     )
     assert newest is not None
     assert newest >= due
+
+
+@pytest.mark.check("SCH-002", severity="high", when="wants_increments", proves=("incremental",))
+def test_increment_was_made_when_due(component, observe):
+    """A backup was made since the schedule last asked for an increment."""
+    due = component.last_increment_due
+    newest = component.backups[-1].entry.started_at if component.backups else None
+    observe(
+        examined=1,
+        expected=f"one since {due:%Y-%m-%d %H:%M} UTC",
+        seen=f"the newest began {newest:%Y-%m-%d %H:%M} UTC" if newest else "no backup",
+        remedy="run the job, and find out why it did not run when it was due",
+    )
+    assert newest is not None
+    assert newest >= due
+
+
+@pytest.mark.check(
+    "INC-001", severity="critical", when="wants_increments", proves=("content", "incremental")
+)
+def test_increments_stand_on_the_backup_before(component, observe):
+    """Every increment begins exactly where the backup that it stands on ends.
+
+    Every link of every chain is in the catalog, and each increment recorded the position of
+    its base: nothing is missing in between.
+    """
+    if not component.increments:
+        pytest.skip("the vault holds no increment")
+    problems = component.broken_chains()
+    observe(
+        examined=len(component.increments),
+        expected="whole chains",
+        seen="; ".join(problems) or f"{len(component.increments)} increments in whole chains",
+        remedy="take a full backup at once: the increments after the gap cannot be restored",
+    )
+    assert not problems

@@ -212,7 +212,7 @@ def test_full_disk_is_told_and_leaves_nothing(opened: Vault) -> None:
     assert opened.catalog.entries() == ()
 
 
-NOISE = random.Random(1).randbytes(800_000)  # noqa: S311  # noise, no secret
+NOISE = random.Random(1).randbytes(800_000)  # noise, no secret
 """Content that does not pack: more than the 200,000 bytes of the disk above."""
 
 

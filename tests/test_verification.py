@@ -4,23 +4,24 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pikepdf
 import pytest
 import samples
-from cryptography import x509
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
+from signed_reports import NOW, PASSPHRASE, Signed, signed
+
+__all__ = ["signed"]
 
 from restoreproof import report, wording
 from restoreproof.errors import UserError
-from restoreproof.evidence import Evidence, Verdict
+from restoreproof.evidence import Verdict
 from restoreproof.signing import (
     FIELD,
     LIFETIME,
@@ -30,36 +31,6 @@ from restoreproof.signing import (
     sign,
 )
 from restoreproof.verification import NotAuthentic, load_trust, verify
-
-NOW = datetime(2026, 7, 3, 10, 0, tzinfo=UTC)
-PASSPHRASE = b"correct horse"
-
-
-@dataclass(frozen=True)
-class Signed:
-    """A signed report, the identity that signed it, and the folder of its files."""
-
-    folder: Path
-    identity: Identity
-    evidence: Evidence
-    unsigned: bytes
-    pdf: bytes
-
-    @property
-    def trust(self) -> tuple[x509.Certificate, ...]:
-        """The authority that vouches for the signer."""
-        return load_trust(self.folder / "ca.pem")
-
-
-@pytest.fixture(scope="module")
-def signed(tmp_path_factory: pytest.TempPathFactory) -> Signed:
-    """A report over Agama, signed by an identity made for it."""
-    folder = tmp_path_factory.mktemp("signed")
-    files = create_identity(folder, PASSPHRASE, now=NOW)
-    identity = load_identity(files.signer, PASSPHRASE, now=NOW)
-    evidence = samples.agama()
-    unsigned = report.render(evidence)
-    return Signed(folder, identity, evidence, unsigned, sign(unsigned, identity, now=NOW))
 
 
 @pytest.fixture(scope="module")
@@ -348,72 +319,3 @@ def test_verification_needs_no_databases_or_docker() -> None:
     )
 
     assert answer.stdout.strip() == "[]"
-
-
-def test_pdfsig_trusts_the_report(signed: Signed, tmp_path: Path) -> None:
-    """Poppler and NSS, which share no code with us, find the signature valid and whole.
-
-    They look at the clock, so the identity is made now.
-    """
-    now = datetime.now(UTC)
-    files = create_identity(tmp_path, PASSPHRASE, now=now)
-    identity = load_identity(files.signer, PASSPHRASE, now=now)
-    (tmp_path / "report.pdf").write_bytes(sign(signed.unsigned, identity, now=now))
-
-    answer = shell(
-        tmp_path,
-        "mkdir trust",
-        "certutil -N -d sql:trust --empty-password",
-        "certutil -A -d sql:trust -n authority -t C,C,C -i ca.pem",
-        "pdfsig -nssdir sql:trust report.pdf",
-    )
-
-    assert "Signature Validation: Signature is Valid" in answer
-    assert "Certificate Validation: Certificate is Trusted" in answer
-    assert "Total document signed" in answer
-    assert "ETSI.CAdES.detached" in answer
-
-
-def test_attached_evidence_proves_itself_without_us(signed: Signed, tmp_path: Path) -> None:
-    """pdfdetach, jq and sha256sum recompute the seal that the report prints."""
-    (tmp_path / "report.pdf").write_bytes(signed.pdf)
-
-    answer = shell(
-        tmp_path,
-        "pdfdetach -savefile evidence.json -o evidence.json report.pdf",
-        "jq -cjS 'del(.seal)' evidence.json | sha256sum",
-    )
-
-    assert signed.evidence.seal is not None
-    assert answer.split()[-2] == signed.evidence.seal.digest
-    assert (tmp_path / "evidence.json").read_bytes() == signed.evidence.canonical()
-
-
-def test_report_prints_the_commands_that_were_tested(signed: Signed) -> None:
-    """What these tests run is what the report tells its reader to type."""
-    page = report.page(signed.evidence)
-
-    for command in (
-        "certutil -A -d sql:trust -n authority -t C,C,C -i ca.pem",
-        "pdfsig -nssdir sql:trust report.pdf",
-        "pdfdetach -savefile evidence.json -o evidence.json report.pdf",
-        "jq -cjS 'del(.seal)' evidence.json | sha256sum",
-    ):
-        assert command in page
-
-
-def shell(folder: Path, *commands: str) -> str:
-    """What the last of some shell commands prints; a tool that is missing fails the test."""
-    output = ""
-    for command in commands:
-        answer = subprocess.run(
-            ["sh", "-c", command],
-            check=False,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert answer.returncode == 0, f"{command}: {answer.stderr}"
-        output = answer.stdout
-    return output

@@ -10,7 +10,7 @@ from restoreproof.archive import new_run_id
 from restoreproof.audit import AuditOptions
 from restoreproof.clock import system_clock
 from restoreproof.demo.estate import estate
-from restoreproof.estate import find_images
+from restoreproof.estate import find_images, run_jobs
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
 from restoreproof.resources import folder
@@ -44,6 +44,9 @@ def play(archive: Path, progress: Progress) -> None:
         working = stack.enter_context(ExitStack())
         working.enter_context(agama.workload())
         progress("the application of the estate writes on while it is backed up")
+        progress("the week's full backups")
+        run_jobs(policy, (), progress, full=True)
+        progress("and the backups that are due next, as part of the audit")
 
         def disaster() -> None:
             progress("failure of the estate: from here on there is nothing but the vault")

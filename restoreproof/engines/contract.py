@@ -13,6 +13,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
+from restoreproof.outcomes import RestoreFailed
 from restoreproof.references import Secret, SourceModel, expand, reveal
 from restoreproof.sandbox import Sandboxes
 
@@ -36,6 +37,8 @@ class SourceContext:
     folder: Path
     sandboxes: Sandboxes
     clock: Clock
+    increments: bool = False
+    """Whether the policy wants incremental backups, which may need more of the source."""
 
     def text(self, value: str) -> str:
         """A value of the source section with its variables replaced. Raise SecretMissing."""
@@ -47,11 +50,25 @@ class SourceContext:
 
 
 @dataclass(frozen=True)
+class Base:
+    """The backup that an increment is to stand on, as its manifest describes it."""
+
+    id: str
+    position: str
+    source_identity: str
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class BackupContext:
-    """A backup job under way. ``artifact(name)`` opens a new artifact in the vault."""
+    """A backup job under way. ``artifact(name)`` opens a new artifact in the vault.
+
+    With a ``base`` an increment is wanted, without one a full backup.
+    """
 
     of: SourceContext
     artifact: Callable[[str], AbstractContextManager[ArtifactSink]]
+    base: Base | None = None
 
 
 @dataclass(frozen=True)
@@ -120,9 +137,11 @@ class Engine(ABC, Generic[SourceT]):
     needs_image: ClassVar[bool]
     covers: ClassVar[frozenset[str]]
     kinds: ClassVar[frozenset[str]]
-    not_covered: ClassVar[tuple[str, ...]] = ()
-    """What a reader might take for backed up and is not; the report lists it as excluded."""
     source_model: type[SourceT]
+
+    @abstractmethod
+    def exclusions(self, source: SourceModel) -> tuple[str, ...]:
+        """What a reader might take for backed up and is not; the report lists it as excluded."""
 
     @abstractmethod
     def probe(self, context: SourceContext) -> None:
@@ -134,7 +153,7 @@ class Engine(ABC, Generic[SourceT]):
 
     @abstractmethod
     def back_up(self, context: BackupContext) -> BackupContent:
-        """Make a full backup. Raise BackupFailed with the tool's own words.
+        """Make a backup. Raise BackupFailed with the tool's own words.
 
         Never write to the source, hold no lock longer than a snapshot needs, and take the
         fingerprint in the backup's own instant.
@@ -155,4 +174,14 @@ class Engine(ABC, Generic[SourceT]):
 
     @abstractmethod
     def load(self, restored: Restored, backup: BackupToRestore) -> None:
-        """Fill the empty sandbox from a backup. Raise RestoreFailed with the server's words."""
+        """Fill the empty sandbox from a full backup.
+
+        Raise RestoreFailed with the server's words.
+        """
+
+    def replay(self, restored: Restored, increment: BackupToRestore) -> None:
+        """Bring the sandbox forward to an increment's recovery point, exactly.
+
+        Raise RestoreFailed with the server's words, or if it ends anywhere else.
+        """
+        raise RestoreFailed(f"the {self.name} engine has no increments")

@@ -135,8 +135,10 @@ class Git(Engine[GitSource]):
     needs_image = False
     covers = frozenset({"data", "playbook", "inventory", "configuration"})
     kinds = frozenset({"full"})
-    not_covered = ("submodules and large files kept outside the repository",)
     source_model = GitSource
+
+    def exclusions(self, source: SourceModel) -> tuple[str, ...]:
+        return ("submodules and large files kept outside the repository",)
 
     def probe(self, context: SourceContext) -> None:
         location = _location(context)

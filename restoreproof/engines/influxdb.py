@@ -19,7 +19,6 @@ from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, na
 from restoreproof.engines.influxdb_fingerprint import (
     fingerprint,
     retention_policies,
-    settled,
     user_databases,
 )
 from restoreproof.engines.influxdb_source import (
@@ -29,7 +28,7 @@ from restoreproof.engines.influxdb_source import (
     probe,
     source_of,
 )
-from restoreproof.fingerprint import Fingerprint
+from restoreproof.fingerprint import Fingerprint, settled
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
@@ -37,6 +36,7 @@ from restoreproof.sandbox import Sandbox, Sandboxes
 
 PORTABLE = "portable.tar"
 SHARD_IS_OPENING = ("shard is disabled", "engine is closed")
+MOVED = "changed at the source during the backup; widen source.lateness"
 PROBE = "restoreproof_probe"
 FOLDER = "/var/tmp/restoreproof"  # noqa: S108  # inside a container of ours alone
 # Unpacks every shard to nowhere: a backup that races with a compaction can hold half of one.
@@ -63,6 +63,7 @@ class RestoredInfluxDB(Restored):
             for database in databases:
                 self.sandbox.until(partial(self._shards_answer, database), what=database)
         except (httpx.HTTPError, InfluxRefused) as error:
+            self.sandbox.require_running()
             raise RestoreFailed(f"the restored server does not answer: {error}") from None
         return f"read the newest point of every series of {len(databases)} databases"
 
@@ -80,8 +81,12 @@ class RestoredInfluxDB(Restored):
 
     def fingerprint(self, expected: Fingerprint) -> Fingerprint:
         assert self.boundary is not None
-        databases = user_databases(self.client)
-        return fingerprint(self.client, databases, self.boundary, expected.taken_at)
+        try:
+            databases = user_databases(self.client)
+            return fingerprint(self.client, databases, self.boundary, expected.taken_at)
+        except (httpx.HTTPError, InfluxRefused) as error:
+            self.sandbox.require_running()
+            raise RestoreFailed(f"the restored content cannot be read: {error}") from None
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return newest_heartbeat(self.client, source)
@@ -110,11 +115,13 @@ class InfluxDB(Engine[InfluxDBSource]):
     needs_image = True
     covers = frozenset({"data"})
     kinds = frozenset({"full"})
-    not_covered = (
-        "users and subscriptions are not in a portable backup",
-        "points written or deleted inside the lateness window are only counted",
-    )
     source_model = InfluxDBSource
+
+    def exclusions(self, source: SourceModel) -> tuple[str, ...]:
+        return (
+            "users and subscriptions are not in a portable backup",
+            "points written or deleted inside the lateness window are only counted",
+        )
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
@@ -150,7 +157,9 @@ class InfluxDB(Engine[InfluxDBSource]):
             raise BackupFailed(f"the source refused: {error}") from None
         return BackupContent(
             recovery_point=recovery_point,
-            fingerprint=settled(before, after),
+            fingerprint=Fingerprint.of(
+                before.method, before.taken_at, settled(before.items, after.items, MOVED)
+            ),
             source_version=f"InfluxDB {version}",
             source_identity=context.of.text(source.url),
             facts={"databases": "\n".join(databases), "boundary": boundary.isoformat()},
@@ -206,6 +215,7 @@ class InfluxDB(Engine[InfluxDBSource]):
             command = ["influxd", "restore", "-portable", "-db", database, f"{FOLDER}/{number}"]
             done = restored.sandbox.run(command)
             if done.exit_code != 0 and not self._is_empty(restored, database, number):
+                restored.sandbox.require_running()
                 raise RestoreFailed(f"influxd restore of {database}: {done.complaint}")
 
     @staticmethod

@@ -49,29 +49,6 @@ def fingerprint(
     return Fingerprint.of(METHOD, taken_at, _items(client, databases, nanoseconds(boundary)))
 
 
-def settled(before: Fingerprint, after: Fingerprint) -> Fingerprint:
-    """The fingerprint from before a backup, with what changed during it left undecided.
-
-    What was there before must come back; what appeared during the backup may. An item that
-    is equal before and after was so in the backup's instant too.
-    """
-    later = {item.key: item for item in after.items}
-    earlier = {item.key for item in before.items}
-    items = [
-        item.model_copy(update={"comparison": Comparison.OPTIONAL})
-        for item in after.items
-        if item.key not in earlier
-    ]
-    undecided = {
-        "comparison": Comparison.UNDECIDED,
-        "reason": "changed at the source during the backup; widen source.lateness",
-    }
-    for item in before.items:
-        changed = item.comparison is Comparison.EQUAL and later.get(item.key) != item
-        items.append(item.model_copy(update=undecided) if changed else item)
-    return Fingerprint.of(before.method, before.taken_at, items)
-
-
 def nanoseconds(instant: datetime) -> int:
     """Whole nanoseconds since 1970, in integers: a float has too few digits."""
     return int(instant.timestamp()) * 1_000_000_000 + instant.microsecond * 1000

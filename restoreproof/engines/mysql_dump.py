@@ -1,32 +1,15 @@
-"""One logical full backup of a MySQL server, with the fingerprint of its own snapshot.
+"""One logical full backup of a MySQL server: mysqldump, digested while it runs.
 
-A holds the global read lock while B opens a snapshot and mysqldump opens its own; as soon as
-the dump has begun to show content, both snapshots stand and A lets go. B digests while the
-dump runs. Writers wait for that fraction of a second and no longer, and a source that moves
-on is no false alarm, because dump and digest saw the very same instant.
+The dump and the digests see the very same instant: the lock of the snapshot is released when
+the dump has begun to show content, which it does after it has opened its own snapshot.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
-import pymysql
-from pymysql.connections import Connection
-
-from restoreproof.engines.contract import ArtifactSink, Clock
-from restoreproof.engines.mysql_connection import rows
-from restoreproof.engines.mysql_fingerprint import (
-    METHOD,
-    counter_items,
-    gtid_executed,
-    schema_items,
-    table_items,
-)
-from restoreproof.fingerprint import Fingerprint
+from restoreproof.engines.contract import ArtifactSink
+from restoreproof.engines.mysql_snapshot import Snapshot
+from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed
 from restoreproof.sandbox import Sandbox
 
@@ -34,60 +17,33 @@ OPTIONS_FILE = "/run/restoreproof/client.cnf"
 CONTENT_BEGINS = b"-- Current Database:"
 TRAILER = b"-- Dump completed"
 KEPT_TAIL = 256
-LOCK_SECONDS = 5
-LOCK_TRIES = 6
-
-Connect = Callable[[], "Connection[Any]"]
+KEPT_HEAD = 64 * 1024
 
 
-@dataclass(frozen=True)
-class Dump:
-    """What a dump says of itself."""
+def dump(taken: Snapshot, tools: Sandbox, sink: ArtifactSink) -> tuple[Item, ...]:
+    """Stream a dump into ``sink`` and return the items of its content.
 
-    taken_at: datetime
-    position: str
-    fingerprint: Fingerprint
-    lock_seconds: float
-
-
-def dump(
-    connect: Connect,
-    tools: Sandbox,
-    databases: Sequence[str],
-    sink: ArtifactSink,
-    clock: Clock,
-    *,
-    binary_log: bool,
-) -> Dump:
-    """Stream a dump into ``sink``. Raise BackupFailed with the server's or the tool's words."""
-    command = dump_command(databases, binary_log=binary_log)
-    with closing(connect()) as locker, closing(connect()) as reader:
-        _lock(locker)
-        locked_at = time.monotonic()
-        taken_at, position = clock(), gtid_executed(locker)
-        counters = list(counter_items(locker, databases))
-        rows(reader, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        rows(reader, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprint") as pool:
-            digests: Future[Fingerprint] | None = None
-            lock_seconds = 0.0
-            head, tail = b"", b""
-            stream = tools.stream(command)
-            for chunk in stream:
-                sink.write(chunk)
-                tail = (tail + chunk)[-KEPT_TAIL:]
-                if digests is None:
-                    head = (head + chunk)[-64 * 1024 :]
-                    if CONTENT_BEGINS in head:
-                        rows(locker, "UNLOCK TABLES")
-                        lock_seconds = time.monotonic() - locked_at
-                        digests = pool.submit(_fingerprint, reader, databases, counters, taken_at)
-            result = stream.result()
-            if result.exit_code != 0:
-                raise BackupFailed(f"mysqldump: {result.complaint}")
-            if digests is None or TRAILER not in tail:
-                raise BackupFailed("mysqldump ended without an error and without a whole dump")
-            return Dump(taken_at, position, digests.result(), lock_seconds)
+    Raise BackupFailed with the server's or the tool's words.
+    """
+    command = dump_command(taken.databases, binary_log=bool(taken.log_file))
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprint") as pool:
+        items: Future[tuple[Item, ...]] | None = None
+        head, tail = b"", b""
+        stream = tools.stream(command)
+        for chunk in stream:
+            sink.write(chunk)
+            tail = (tail + chunk)[-KEPT_TAIL:]
+            if items is None:
+                head = (head + chunk)[-KEPT_HEAD:]
+                if CONTENT_BEGINS in head:
+                    taken.release()
+                    items = pool.submit(taken.items)
+        result = stream.result()
+        if result.exit_code != 0:
+            raise BackupFailed(f"mysqldump: {result.complaint}")
+        if items is None or TRAILER not in tail:
+            raise BackupFailed("mysqldump ended without an error and without a whole dump")
+        return items.result()
 
 
 def dump_command(databases: Sequence[str], *, binary_log: bool) -> tuple[str, ...]:
@@ -106,42 +62,3 @@ def dump_command(databases: Sequence[str], *, binary_log: bool) -> tuple[str, ..
         "--databases",
         *databases,
     )
-
-
-def fingerprint(
-    connection: "Connection[Any]", databases: Sequence[str], taken_at: datetime
-) -> Fingerprint:
-    """The fingerprint of what a server holds that nobody else writes to."""
-    counters = list(counter_items(connection, databases))
-    return _fingerprint(connection, databases, counters, taken_at)
-
-
-def _fingerprint(
-    connection: "Connection[Any]",
-    databases: Sequence[str],
-    counters: Sequence[Any],
-    taken_at: datetime,
-) -> Fingerprint:
-    def items() -> Iterator[Any]:
-        yield from counters
-        yield from table_items(connection, databases)
-        yield from schema_items(connection, databases)
-
-    return Fingerprint.of(METHOD, taken_at, items())
-
-
-def _lock(connection: "Connection[Any]") -> None:
-    """Take the global read lock, giving way rather than queueing behind a long query.
-
-    A waiting FLUSH TABLES blocks every other client, so it waits seconds and tries again.
-    """
-    rows(connection, f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}")
-    for remaining in reversed(range(LOCK_TRIES)):
-        try:
-            rows(connection, "FLUSH TABLES WITH READ LOCK")
-            return
-        except pymysql.MySQLError as error:
-            lock_wait_timeout = 1205
-            if error.args[0] != lock_wait_timeout or remaining == 0:
-                raise BackupFailed(f"the read lock could not be had: {error.args[1]}") from None
-            time.sleep(LOCK_SECONDS)

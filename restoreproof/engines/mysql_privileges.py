@@ -18,11 +18,17 @@ LEVEL = re.compile(r"^`(?P<database>(?:[^`]|``)+)`\.\*$")
 IN_DATABASES = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
 LOCKING = ("RELOAD", "FLUSH_TABLES")
 POSITION = "REPLICATION CLIENT"
+LOGS = "REPLICATION SLAVE"
 EVERYTHING = "ALL PRIVILEGES"
 
 
 def missing_privileges(
-    connection: "Connection[Any]", databases: Sequence[str], *, binary_log: bool
+    connection: "Connection[Any]",
+    databases: Sequence[str],
+    *,
+    accounts: bool,
+    binary_log: bool,
+    increments: bool,
 ) -> tuple[str, ...]:
     """What a backup needs and the connection's user lacks, such as 'TRIGGER on *.*'.
 
@@ -37,10 +43,14 @@ def missing_privileges(
             missing.append(f"{' or '.join(LOCKING)} on *.*")
         if binary_log and POSITION not in everywhere:
             missing.append(f"{POSITION} on *.*")
+        if increments and LOGS not in everywhere:
+            missing.append(f"{LOGS} on *.*")
     for privilege in IN_DATABASES:
         lacking = _lacking(privilege, everywhere, granted, databases)
         missing += [f"{privilege} on {level}" for level in lacking]
-    return tuple(missing)
+    if accounts and _lacking("SELECT", everywhere, granted, ("mysql",)):
+        missing.append("SELECT on mysql.* (or set source.accounts: false)")
+    return tuple(dict.fromkeys(missing))
 
 
 def _lacking(

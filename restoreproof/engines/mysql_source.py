@@ -32,13 +32,17 @@ class Heartbeat(BaseModel):
 
 
 class MySQLSource(SourceModel):
-    """How to reach the server; without ``databases`` all but the server's own are taken."""
+    """How to reach the server; without ``databases`` all but the server's own are taken.
+
+    ``accounts`` says whether users, roles and their privileges are backed up too.
+    """
 
     host: str
     port: int | str = 3306
     user: str
     password: Secret
     databases: tuple[str, ...] = ()
+    accounts: bool = True
     heartbeat: Heartbeat | None = None
 
 
@@ -56,7 +60,11 @@ def probe(context: SourceContext) -> None:
             mend = "correct source.databases in the policy, or grant this user SELECT on it"
             raise SourceUnavailable(what, where=where, mend=mend)
         lacking = missing_privileges(
-            connection, source_of(context).databases, binary_log=has_binary_log(connection)
+            connection,
+            source_of(context).databases,
+            accounts=source_of(context).accounts,
+            binary_log=has_binary_log(connection),
+            increments=context.increments,
         )
         if lacking:
             what = f"the backup user lacks {', '.join(lacking)}"

@@ -1,0 +1,117 @@
+"""One instant of a MySQL server: its position, and a snapshot that goes on showing it.
+
+A holds the global read lock while the position is read and B opens its snapshot; whoever else
+needs the same instant opens theirs, and then A lets go. Writers wait for that fraction of a
+second and no longer, and a source that moves on is no false alarm.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pymysql
+from pymysql.connections import Connection
+
+from restoreproof.engines.contract import Clock
+from restoreproof.engines.mysql_connection import rows
+from restoreproof.engines.mysql_fingerprint import (
+    counter_items,
+    gtid_executed,
+    schema_items,
+    table_items,
+)
+from restoreproof.fingerprint import Item
+from restoreproof.outcomes import BackupFailed
+
+LOCK_SECONDS = 5
+LOCK_TRIES = 6
+LOCK_WAIT_TIMEOUT = 1205
+PARSE_ERROR = 1064
+
+Connect = Callable[[], "Connection[Any]"]
+
+
+@dataclass
+class Snapshot:
+    """The instant and the connections that hold on to it.
+
+    ``position`` is the executed GTID set, ``log_file`` the binary log that was being written;
+    both are empty where the server keeps none.
+    """
+
+    taken_at: datetime
+    position: str
+    log_file: str
+    counters: tuple[Item, ...]
+    databases: Sequence[str]
+    reader: "Connection[Any]"
+    _locker: "Connection[Any]"
+    _locked_at: float
+    lock_seconds: float = 0.0
+
+    def release(self) -> None:
+        """Let writers go on."""
+        rows(self._locker, "UNLOCK TABLES")
+        self.lock_seconds = time.monotonic() - self._locked_at
+
+    def items(self) -> tuple[Item, ...]:
+        """The content in this instant."""
+        return content_items(self.reader, self.databases, self.counters)
+
+
+@contextmanager
+def snapshot(connect: Connect, databases: Sequence[str], clock: Clock) -> Iterator[Snapshot]:
+    """Hold the instant, locked until ``release()``. Raise BackupFailed if it cannot be had."""
+    with closing(connect()) as locker, closing(connect()) as reader:
+        _lock(locker)
+        locked_at = time.monotonic()
+        taken_at, position = clock(), gtid_executed(locker)
+        log_file = _log_file(locker)
+        counters = tuple(counter_items(locker, databases))
+        rows(reader, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        rows(reader, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        yield Snapshot(taken_at, position, log_file, counters, databases, reader, locker, locked_at)
+
+
+def content_items(
+    connection: "Connection[Any]", databases: Sequence[str], counters: Sequence[Item]
+) -> tuple[Item, ...]:
+    """All items of a server's content, as the connection's snapshot shows it.
+
+    Tables come first: having been read they keep their definition until the snapshot ends.
+    """
+    return (
+        *counters,
+        *table_items(connection, databases),
+        *schema_items(connection, databases),
+    )
+
+
+def _lock(connection: "Connection[Any]") -> None:
+    """Take the global read lock, giving way rather than queueing behind a long query.
+
+    A waiting FLUSH TABLES blocks every other client, so it waits seconds and tries again.
+    """
+    rows(connection, f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}")
+    for remaining in reversed(range(LOCK_TRIES)):
+        try:
+            rows(connection, "FLUSH TABLES WITH READ LOCK")
+            return
+        except pymysql.MySQLError as error:
+            if error.args[0] != LOCK_WAIT_TIMEOUT or remaining == 0:
+                raise BackupFailed(f"the read lock could not be had: {error.args[1]}") from None
+            time.sleep(LOCK_SECONDS)
+
+
+def _log_file(connection: "Connection[Any]") -> str:
+    """The binary log being written; empty without one. MySQL 8.2 gave the statement its name."""
+    try:
+        found = rows(connection, "SHOW BINARY LOG STATUS")
+    except pymysql.MySQLError as error:
+        if error.args[0] != PARSE_ERROR:
+            raise
+        found = rows(connection, "SHOW MASTER STATUS")
+    return str(found[0][0]) if found else ""
