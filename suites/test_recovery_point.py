@@ -90,9 +90,7 @@ def test_increment_was_made_when_due(component, observe):
     assert newest >= due
 
 
-@pytest.mark.check(
-    "INC-001", severity="critical", when="wants_increments", proves=("content", "incremental")
-)
+@pytest.mark.check("INC-001", severity="critical", when="wants_increments", proves=("incremental",))
 def test_increments_stand_on_the_backup_before(component, observe):
     """Every increment begins exactly where the backup that it stands on ends.
 

@@ -129,7 +129,7 @@ SCENARIOS = (
         "RST-001",
         MYSQL,
         "stored dump that no server takes",
-        "failed in 'load': mysql: ERROR 1064",
+        "failed in 'load': mysql, loading dump.sql: ERROR 1064",
         damage=rewrite(MYSQL, spoil_statement),
     ),
     Scenario(
@@ -195,6 +195,14 @@ SCENARIOS = (
         "the newest began",
         damage=backdate(INFLUXDB, timedelta(days=8)),
         also=frozenset({"RPO-002"}),
+    ),
+    Scenario(
+        "SCH-002",
+        MYSQL,
+        "newest backup of last week",
+        "the newest began",
+        damage=backdate(MYSQL, timedelta(days=8)),
+        also=frozenset({"SCH-001", "RPO-002"}),
     ),
     Scenario(
         "MYS-001",
