@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import docker.errors
 import requests.exceptions
@@ -102,12 +103,15 @@ def run(
                 _feed(connection, feed)
             reader.join()
         finally:
-            stream.close()
+            # After Ctrl-C the reader still waits: it is told, and closes the stream itself, since
+            # Python does not join a thread any more once joining it was interrupted.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         exit_code = api.exec_inspect(identifier)["ExitCode"]
     return Execution(-1 if exit_code is None else exit_code, output.text(), messages.text())
 
 
-def _read(stream: object, connection: socket.socket, output: Tail, messages: Tail) -> None:
+def _read(stream: Any, connection: socket.socket, output: Tail, messages: Tail) -> None:
     try:
         for source, chunk in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]  # docker ships no types
             {STDOUT: output, STDERR: messages}.get(source, output).append(chunk)
@@ -115,6 +119,7 @@ def _read(stream: object, connection: socket.socket, output: Tail, messages: Tai
         # The engine goes on taking input for a command that has ended: slowly, and for nothing.
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
+        stream.close()
 
 
 def _feed(connection: socket.socket, chunks: Iterable[bytes]) -> None:

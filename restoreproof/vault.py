@@ -32,7 +32,16 @@ READ_BYTES = 4096
 """Four stored bytes can unpack into 128 KiB: this bounds what one read unpacks to 128 MiB."""
 COMPRESSION_LEVEL = 3
 INCOMING = ".incoming"
-CATALOGUED = ("id", "component", "engine", "kind", "started_at", "finished_at", "recovery_point")
+CATALOGUED = (
+    "id",
+    "component",
+    "engine",
+    "kind",
+    "base",
+    "started_at",
+    "finished_at",
+    "recovery_point",
+)
 """What the catalog repeats of a manifest."""
 
 
