@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import git
 from git.exc import GitCommandError
@@ -25,12 +27,15 @@ from restoreproof.errors import SourceUnavailable
 from restoreproof.fingerprint import Fingerprint, Item
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
+from restoreproof.redaction import remember
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandboxes
 
 METHOD = "git-references-sha256-v1"
 BUNDLE = "repository.bundle"
 CHUNK_BYTES = 1024 * 1024
+PASSWORD_VARIABLE = "RESTOREPROOF_GIT_PASSWORD"  # noqa: S105  # the name of a variable
+CREDENTIAL_HELPER = f'!f() {{ printf "password=%s\\n" "${PASSWORD_VARIABLE}"; }}; f'
 # Nothing of this user's configuration, and no hook or prompt, takes part.
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -141,23 +146,24 @@ class Git(Engine[GitSource]):
         return ("submodules and large files kept outside the repository",)
 
     def probe(self, context: SourceContext) -> None:
-        location = _location(context)
+        place = _place(context)
         try:
-            run_git(["ls-remote", "--quiet", "--", location])
+            run_git(["ls-remote", "--quiet", "--", place.location], environment=place.credentials)
         except GitCommandError as error:
             raise SourceUnavailable(
-                f"the repository {_printable(location)} cannot be read: {_words(error)}",
+                f"the repository {place.location} cannot be read: {_words(error)}",
                 where=f"component {context.component}",
                 mend="correct source.repository in the policy, or grant this user access",
             ) from None
 
     def back_up(self, context: BackupContext) -> BackupContent:
-        location = _location(context.of)
+        place = _place(context.of)
         with context.of.sandboxes.folder() as folder:
             mirror = folder / "mirror.git"
             try:
                 # A mirror of our own holds still while it is bundled, and the source is only read.
-                run_git(["clone", "--quiet", "--mirror", "--no-local", "--", location, str(mirror)])
+                clone = ["clone", "--quiet", "--mirror", "--no-local", "--", place.location]
+                run_git([*clone, str(mirror)], environment=place.credentials)
                 recovery_point = context.of.clock()
                 taken = fingerprint(mirror, recovery_point)
                 with context.artifact(BUNDLE) as sink:
@@ -169,7 +175,7 @@ class Git(Engine[GitSource]):
             recovery_point=recovery_point,
             fingerprint=taken,
             source_version=run_git(["version"]).strip(),
-            source_identity=_printable(location),
+            source_identity=place.location,
         )
 
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
@@ -211,10 +217,16 @@ def fingerprint(repository: Path, taken_at: datetime) -> Fingerprint:
     return Fingerprint.of(METHOD, taken_at, items)
 
 
-def run_git(arguments: Sequence[str], repository: Path | None = None) -> str:
+def run_git(
+    arguments: Sequence[str],
+    repository: Path | None = None,
+    *,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Output of a git command. Raise GitCommandError with its words."""
     command = ["git", *OPTIONS, *arguments]
-    return str(git.Git(repository).execute(command, env=ENVIRONMENT, strip_newline_in_stdout=False))
+    variables = {**ENVIRONMENT, **environment}
+    return str(git.Git(repository).execute(command, env=variables, strip_newline_in_stdout=False))
 
 
 def _bundle(mirror: Path) -> Iterator[bytes]:
@@ -228,24 +240,44 @@ def _bundle(mirror: Path) -> Iterator[bytes]:
     process.wait()
 
 
-def _location(context: SourceContext) -> str:
+@dataclass(frozen=True)
+class Place:
+    """Where a source is, and the variables from which Git takes the password that goes there."""
+
+    location: str
+    credentials: Mapping[str, str]
+
+
+def _place(context: SourceContext) -> Place:
+    """The source without the password that its URL may hold: arguments are seen by everybody."""
     assert isinstance(context.source, GitSource)
     location = context.text(context.source.repository)
-    if "://" in location or ("@" in location and ":" in location):
-        return location
-    return str((context.folder / location).resolve())
-
-
-def _printable(location: str) -> str:
-    """A location without the password that a URL may hold."""
-    return re.sub(r"(?<=://)[^/@]*@", "", location)
+    if "://" not in location:
+        remote = "@" in location and ":" in location
+        return Place(location if remote else str((context.folder / location).resolve()), {})
+    parts = urlsplit(location)
+    if parts.password is None:
+        return Place(location, {})
+    remember(parts.password)
+    remember(unquote(parts.password))
+    host = parts.netloc.rpartition("@")[2]
+    return Place(
+        urlunsplit(parts._replace(netloc=f"{parts.username}@{host}")),
+        {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "credential.helper",
+            "GIT_CONFIG_VALUE_0": CREDENTIAL_HELPER,
+            PASSWORD_VARIABLE: unquote(parts.password),
+        },
+    )
 
 
 def _words(error: GitCommandError) -> str:
     """Git's own words, without the command line and without passwords in URLs."""
     text = str(error.stderr or error.stdout or f"exit code {error.status}")
     text = text.replace("\n  stderr: ", "").strip().strip("'")
-    return _printable(text)
+    # Git repeats the URL, which may hold a password where it was redirected to.
+    return re.sub(r"(?<=://)[^/@]*@", "", text)
 
 
 def _empty(folder: Path) -> Path:
