@@ -71,8 +71,8 @@ class InfluxDBTorture(Source):
         ),
     )
 
-    def __init__(self, container: DockerContainer) -> None:
-        self.image = images.ensure(str(container.image), lambda _: None)
+    def __init__(self, container: DockerContainer, image: images.Image) -> None:
+        self.image = image
         self.host, self.port = address(container, 8086)
         self.backup = ":".join(map(str, address(container, 8088)))
         self.url = f"http://{self.host}:{self.port}"
@@ -154,13 +154,14 @@ class InfluxDBTorture(Source):
 @contextmanager
 def source(_place: Path) -> Iterator[Source]:
     """Start the server and fill it."""
-    container = DockerContainer("restoreproof/influxdb:1.6")
+    image = images.ensure("restoreproof/influxdb:1.6", lambda _: None)
+    container = DockerContainer(image.reference)
     configuration = folder("fixtures") / "agama" / "influxdb" / "influxdb.conf"
     container.with_copy_into_container(configuration, "/etc/influxdb/influxdb.conf")
     container.with_env("INFLUXDB_HTTP_AUTH_ENABLED", "true")
     publish(container, (8086, 8088), Sandboxes("contract").labels("source"))
     with container:
-        torture = InfluxDBTorture(container)
+        torture = InfluxDBTorture(container, image)
         wait_until(lambda: _answers(torture), container, what="the InfluxDB server")
         torture.fill()
         yield torture

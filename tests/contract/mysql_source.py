@@ -64,8 +64,8 @@ class MySQLTorture(Source):
         Fault("cut inside a statement", (lambda dump: dump[: len(dump) // 2],), refused="ERROR"),
     )
 
-    def __init__(self, container: Container) -> None:
-        self.image = images.ensure(str(container.image), lambda _: None)
+    def __init__(self, container: Container, image: images.Image) -> None:
+        self.image = image
         self.host, self.port = address(container, 3306)
         self.root = pymysql.connect(
             host=self.host,
@@ -161,13 +161,14 @@ class MySQLTorture(Source):
 @contextmanager
 def source(_place: Path) -> Iterator[Source]:
     """Start the server and fill it."""
+    image = images.ensure("restoreproof/mysql:9.7", lambda _: None)
     container = Container(
-        "restoreproof/mysql:9.7", username="root", password=secrets.token_hex(8), dbname="torture"
+        image.reference, username="root", password=secrets.token_hex(8), dbname="torture"
     )
     container.with_copy_into_container(FILES / "agama.cnf", "/etc/mysql/conf.d/agama.cnf")
     publish(container, (3306,), Sandboxes("contract").labels("source"))
     with container:
-        torture = MySQLTorture(container)
+        torture = MySQLTorture(container, image)
         torture.fill()
         yield torture
         torture.root.close()
