@@ -157,9 +157,7 @@ class AuditRun:
         try:
             evidence.write(self._folder.path / "evidence.json")
         except OSError as error:
-            what = f"the evidence cannot be written: {error.strerror}"
-            mend = "make room, or give another folder with --out, and run again"
-            raise OutputUnwritable(what, where=str(self._folder.path), mend=mend) from None
+            raise unwritable(self._folder.path, error) from None
         problem = ""
         try:
             write_once(self._folder.path / "report.pdf", self._signed_report(evidence))
@@ -207,6 +205,13 @@ class AuditRun:
         self.progress.close_log()
         if self._folder is not None:
             self._folder.discard()
+
+
+def unwritable(folder: Path, error: OSError) -> OutputUnwritable:
+    """A disk that took no more of a run, as one line."""
+    mend = "make room, or give another folder with --out, and run again"
+    what = f"the evidence cannot be written: {error.strerror}"
+    return OutputUnwritable(what, where=str(folder), mend=mend)
 
 
 def _load_identity(document: PolicyDocument, now: datetime) -> signing.Identity:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from restoreproof import resources, wording
-from restoreproof.audit import AuditOptions, AuditRun
+from restoreproof.audit import AuditOptions, AuditRun, unwritable
 from restoreproof.checks import Answer, Observation, Question
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.errors import RestoreProofError, UserError
@@ -44,6 +44,7 @@ class Handover:
 
     def __init__(self, run: AuditRun) -> None:
         self.run = run
+        self.error: RestoreProofError | None = None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -235,28 +236,45 @@ def pytest_make_collect_report(
     return report
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(
+    session: pytest.Session, exitstatus: int | pytest.ExitCode
+) -> Generator[None, object, object]:
     run = session.config.stash.get(RUN, None)
     if run is None:
-        return
-    if exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
-        run.discard()
-        run.progress("interrupted: nothing was written, and every sandbox is gone")
-        return
-    if session.config.option.collectonly:
-        run.discard()
-        return
+        return (yield)
     try:
+        # Sandboxes are taken down and junit.xml is written in here.
+        result = yield
+        if exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
+            run.discard()
+            run.progress("interrupted: nothing was written, and every sandbox is gone")
+            return result
+        if session.config.option.collectonly:
+            run.discard()
+            return result
         evidence, folder = run.finish()
+    except OSError as error:
+        _fail(session, run, unwritable(run.folder, error))
+        return None
     except RestoreProofError as error:
-        run.discard()
-        for line in error.lines():
-            run.progress(line)
-        session.exitstatus = error.exit_code
-        return
+        _fail(session, run, error)
+        return result
     summarise(evidence, folder, run.trust_file, run.progress)
     session.exitstatus = evidence.verdict.exit_code
+    return result
+
+
+def _fail(session: pytest.Session, run: AuditRun, error: RestoreProofError) -> None:
+    """End without a report: the command line raises the error, plain pytest prints it."""
+    run.discard()
+    session.exitstatus = error.exit_code
+    handover = _handover(session.config)
+    if handover:
+        handover.error = error
+        return
+    for line in error.lines():
+        run.progress(line)
 
 
 def run_audit(options: AuditOptions, progress: Progress, arguments: Sequence[str]) -> int:
@@ -271,7 +289,11 @@ def run_audit(options: AuditOptions, progress: Progress, arguments: Sequence[str
         suites = str(resources.folder("suites"))
         quiet = ["-s", "-q", "--no-header", "--rootdir", suites, "-p", "no:cacheprovider"]
         command = [suites, "-p", __name__, "-c", os.devnull, *quiet, *arguments]
-        code = pytest.main(command, plugins=[Handover(run)])
+        handover = Handover(run)
+        code = pytest.main(command, plugins=[handover])
+    # Asked first: our exit codes and pytest's own share numbers.
+    if handover.error:
+        raise handover.error
     if code == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if code == pytest.ExitCode.USAGE_ERROR:

@@ -44,7 +44,7 @@ class Progress:
     def open_log(self, path: Path) -> None:
         """Write the log to a file from now on, with what was said so far."""
         self._log = path
-        path.write_text("".join(line + "\n" for line in self._kept), encoding="utf-8")
+        self._append("".join(line + "\n" for line in self._kept))
 
     def close_log(self) -> None:
         """Stop writing to the log."""
@@ -53,6 +53,15 @@ class Progress:
     def _write(self, line: str, style: str = "") -> None:
         self._console.print(Text(line, style=style))
         self._kept.append(line)
-        if self._log is not None:
+        self._append(line + "\n")
+
+    def _append(self, text: str) -> None:
+        if self._log is None:
+            return
+        try:
             with self._log.open("a", encoding="utf-8") as log:
-                log.write(line + "\n")
+                log.write(text)
+        except OSError as error:
+            # The evidence will not fit either, and ends the run in words of its own.
+            self._log = None
+            self._console.print(Text(f"the log cannot be written: {error.strerror}"))
