@@ -128,7 +128,7 @@ class AuditRun:
     def answer(self, question: Question, answer: Answer) -> None:
         """Take an answer; of several to one question the worst counts."""
         known = self.answers.get(question)
-        if known is None or answer.verdict.rank >= known.verdict.rank:
+        if known is None or answer.judged()[0].rank >= known.judged()[0].rank:
             self.answers[question] = answer
 
     def checks(self) -> tuple[CheckRecord, ...]:

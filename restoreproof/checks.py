@@ -46,12 +46,16 @@ class Answer:
     duration: timedelta = timedelta()
     observation: Observation = field(default_factory=Observation)
 
+    def judged(self) -> tuple[Verdict, str]:
+        """The verdict that counts, with its reason: a pass that looked at nothing is none."""
+        if self.verdict is Verdict.PASSED and self.observation.examined < 1:
+            return Verdict.UNPROVEN, HOLLOW
+        return self.verdict, self.reason
+
 
 def record(declaration: Declaration, question: Question, answer: Answer) -> CheckRecord:
-    """The evidence of one answer. A pass that looked at nothing becomes unproven."""
-    verdict, reason = answer.verdict, answer.reason
-    if verdict is Verdict.PASSED and answer.observation.examined < 1:
-        verdict, reason = Verdict.UNPROVEN, HOLLOW
+    """The evidence of one answer."""
+    verdict, reason = answer.judged()
     return CheckRecord(
         id=declaration.id,
         title=declaration.title,

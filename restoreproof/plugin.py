@@ -205,7 +205,7 @@ def pytest_runtest_makereport(
         run.answer(question, answer)
         if _handover(item.config):
             about = question.backup or question.component
-            verdict = run.answers[question].verdict
+            verdict, _ = run.answers[question].judged()
             run.progress.answer(verdict, f"{question.check} {about}: {declaration.title}")
     return report
 

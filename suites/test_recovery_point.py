@@ -62,32 +62,13 @@ def test_measured_loss_is_within_objective(restored, audited, objectives, in_wor
 @pytest.mark.check("SCH-001", severity="high", when="schedule", proves=("full",))
 def test_full_backup_was_made_when_due(component, observe):
     """A full backup was made since the schedule last asked for one."""
-    due = component.last_full_due
-    fulls = component.fulls
-    newest = fulls[-1].entry.started_at if fulls else None
-    observe(
-        examined=1,
-        expected=f"one since {due:%Y-%m-%d %H:%M} UTC",
-        seen=f"the newest began {newest:%Y-%m-%d %H:%M} UTC" if newest else "no full backup",
-        remedy="run the job, and find out why it did not run when it was due",
-    )
-    assert newest is not None
-    assert newest >= due
+    _was_made_since(component.last_full_due, component.fulls, observe)
 
 
 @pytest.mark.check("SCH-002", severity="high", when="wants_increments", proves=("incremental",))
 def test_increment_was_made_when_due(component, observe):
     """A backup was made since the schedule last asked for an increment."""
-    due = component.last_increment_due
-    newest = component.backups[-1].entry.started_at if component.backups else None
-    observe(
-        examined=1,
-        expected=f"one since {due:%Y-%m-%d %H:%M} UTC",
-        seen=f"the newest began {newest:%Y-%m-%d %H:%M} UTC" if newest else "no backup",
-        remedy="run the job, and find out why it did not run when it was due",
-    )
-    assert newest is not None
-    assert newest >= due
+    _was_made_since(component.last_increment_due, component.backups, observe)
 
 
 @pytest.mark.check("INC-001", severity="critical", when="wants_increments", proves=("incremental",))
@@ -107,3 +88,15 @@ def test_increments_stand_on_the_backup_before(component, observe):
         remedy="take a full backup at once: the increments after the gap cannot be restored",
     )
     assert not problems
+
+
+def _was_made_since(due, backups, observe):
+    newest = backups[-1].entry.started_at if backups else None
+    observe(
+        examined=1,
+        expected=f"one since {due:%Y-%m-%d %H:%M} UTC",
+        seen=f"the newest began {newest:%Y-%m-%d %H:%M} UTC" if newest else "no backup",
+        remedy="run the job, and find out why it did not run when it was due",
+    )
+    assert newest is not None
+    assert newest >= due

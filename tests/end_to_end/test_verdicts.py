@@ -120,6 +120,8 @@ def test_hollow_pass_is_unproven(strange: Finished) -> None:
     assert record.verdict is Verdict.UNPROVEN
     assert "without looking" in record.reason
     assert found[f"{GIT}.playbook"] is not Verdict.PASSED
+    assert f"unproven HOL-001 {record.backup}" in strange.output
+    assert f"passed   HOL-001 {record.backup}" not in strange.output
 
 
 def test_damaged_catalog_is_no_verdict(
