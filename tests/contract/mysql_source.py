@@ -16,8 +16,8 @@ from restoreproof import images
 from restoreproof.demo.mysql import Container, statements
 from restoreproof.demo.servers import address, publish
 from restoreproof.engines.contract import Restored
-from restoreproof.engines.mysql import RestoredMySQL
 from restoreproof.engines.mysql_connection import rows, value
+from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_source import MySQLSource
 from restoreproof.resources import folder
 from restoreproof.sandbox import Sandboxes

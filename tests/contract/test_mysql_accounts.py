@@ -8,11 +8,12 @@ import pytest
 from restoreproof import engines
 from restoreproof.clock import system_clock
 from restoreproof.engines.contract import BackupToRestore
-from restoreproof.engines.mysql import ACCOUNTS, DUMP, PRIVILEGES, RestoredMySQL
 from restoreproof.engines.mysql_accounts import creation_script, privileges_script, read_accounts
 from restoreproof.engines.mysql_connection import connect, rows, value
 from restoreproof.engines.mysql_fingerprint import METHOD
+from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES
 from restoreproof.engines.mysql_privileges import missing_privileges
+from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_source import MySQLSource
 from restoreproof.fingerprint import Fingerprint, compare
 from restoreproof.images import ensure

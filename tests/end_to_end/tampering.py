@@ -14,8 +14,8 @@ import pytest
 
 from restoreproof.engines.git import RestoredGit, run_git
 from restoreproof.engines.influxdb import RestoredInfluxDB
-from restoreproof.engines.mysql import RestoredMySQL
 from restoreproof.engines.mysql_connection import rows
+from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.restore import RestoreAttempt
 
 

@@ -1,0 +1,49 @@
+"""Loads a logical full backup of MySQL into its sandbox: accounts, content, privileges."""
+
+import pymysql
+
+from restoreproof.engines.contract import BackupToRestore
+from restoreproof.engines.mysql_accounts import clear_accounts, lent_privileges
+from restoreproof.engines.mysql_dump import OPTIONS_FILE
+from restoreproof.engines.mysql_restored import RestoredMySQL
+from restoreproof.outcomes import RestoreFailed
+
+DUMP = "dump.sql"
+ACCOUNTS = "accounts.sql"
+PRIVILEGES = "privileges.sql"
+
+
+def load_dump(restored: RestoredMySQL, backup: BackupToRestore) -> None:
+    """Fill an empty server from a dump and its accounts.
+
+    Raise RestoreFailed with the server's words.
+    """
+    restored.with_accounts = backup.facts.get("accounts") == "yes"
+    if not restored.with_accounts:
+        _load(restored, backup, DUMP)
+        return
+    connection, ours = restored.connection, restored.administrator
+    try:
+        clear_accounts(connection, keep=ours)
+        _load(restored, backup, ACCOUNTS)
+        with lent_privileges(connection, keep=ours):
+            _load(restored, backup, DUMP)
+        _load(restored, backup, PRIVILEGES)
+    except pymysql.MySQLError as error:
+        restored.sandbox.require_running()
+        raise RestoreFailed(f"accounts: {error.args[-1]}") from None
+
+
+def _load(restored: RestoredMySQL, backup: BackupToRestore, artifact: str) -> None:
+    command = (
+        "mysql",
+        f"--defaults-extra-file={OPTIONS_FILE}",
+        f"--socket={restored.socket}",
+        # Without it the client would obey commands such as \! inside the dump.
+        "--binary-mode",
+        "--default-character-set=utf8mb4",
+    )
+    loaded = restored.sandbox.run(command, feed=backup.read(artifact))
+    if loaded.exit_code != 0:
+        restored.sandbox.require_running()
+        raise RestoreFailed(f"mysql, loading {artifact}: {loaded.complaint}")
