@@ -4,7 +4,7 @@ import errno
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -82,8 +82,12 @@ def run(
     command: Sequence[str],
     *,
     feed: Iterable[bytes] | None = None,
+    watch: Callable[[bytes], None] | None = None,
 ) -> Execution:
-    """Run a command to its end, its standard input fed chunk by chunk if given."""
+    """Run a command to its end, its standard input fed chunk by chunk if given.
+
+    ``watch`` is given its output as it comes, in another thread, and nothing when it has ended.
+    """
     api = container.client.api  # type: ignore[union-attr]  # set on every container that is listed or made
     with engine_trouble():
         identifier = api.exec_create(container.id, list(command), stdin=feed is not None)["Id"]
@@ -95,7 +99,7 @@ def run(
         connection.settimeout(None)
         output, messages = Tail(), Tail()
         reader = threading.Thread(
-            target=_read, args=(stream, connection, output, messages), daemon=True
+            target=_read, args=(stream, connection, output, messages, watch), daemon=True
         )
         reader.start()
         try:
@@ -111,11 +115,21 @@ def run(
     return Execution(-1 if exit_code is None else exit_code, output.text(), messages.text())
 
 
-def _read(stream: Any, connection: socket.socket, output: Tail, messages: Tail) -> None:
+def _read(
+    stream: Any,
+    connection: socket.socket,
+    output: Tail,
+    messages: Tail,
+    watch: Callable[[bytes], None] | None,
+) -> None:
     try:
         for source, chunk in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]  # docker ships no types
             {STDOUT: output, STDERR: messages}.get(source, output).append(chunk)
+            if watch and source == STDOUT and chunk:
+                watch(chunk)
     finally:
+        if watch:
+            watch(b"")
         # The engine goes on taking input for a command that has ended: slowly, and for nothing.
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)

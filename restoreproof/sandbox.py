@@ -69,9 +69,15 @@ class Sandbox:
     socket: Path | None = None
     address: tuple[str, int] | None = None
 
-    def run(self, command: Sequence[str], *, feed: Iterable[bytes] | None = None) -> Execution:
-        """Run a command inside to its end."""
-        return run(self.container, command, feed=feed)
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        feed: Iterable[bytes] | None = None,
+        watch: Callable[[bytes], None] | None = None,
+    ) -> Execution:
+        """Run a command inside to its end; see ``execution.run``."""
+        return run(self.container, command, feed=feed, watch=watch)
 
     def stream(self, command: Sequence[str]) -> OutputStream:
         """Run a command inside and iterate over its output."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import pymysql
 from pydantic import AfterValidator, WithJsonSchema
 from pymysql.connections import Connection
+from pymysql.constants import CLIENT
 
 from restoreproof.errors import SourceUnavailable
 
@@ -41,8 +42,12 @@ def connect(
     host: str | None = None,
     port: int = 3306,
     socket: Path | None = None,
+    several: bool = False,
 ) -> "Connection[Any]":
-    """A connection with the session settings that digests need. Raise pymysql.MySQLError."""
+    """A connection with the session settings that digests need. Raise pymysql.MySQLError.
+
+    With ``several`` one query may hold several statements.
+    """
     return pymysql.connect(
         user=user,
         password=password,
@@ -53,6 +58,7 @@ def connect(
         charset="utf8mb4",
         autocommit=True,
         init_command=SESSION,
+        client_flag=CLIENT.MULTI_STATEMENTS if several else 0,
     )
 
 

@@ -5,6 +5,8 @@ import pymysql
 from restoreproof.engines.contract import BackupToRestore
 from restoreproof.engines.mysql_accounts import clear_accounts, lent_privileges
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
+from restoreproof.engines.mysql_dump_feed import ClientAnswers, DumpFeed
+from restoreproof.engines.mysql_loaders import Loaders
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.outcomes import RestoreFailed
 
@@ -20,22 +22,48 @@ def load_dump(restored: RestoredMySQL, backup: BackupToRestore) -> None:
     """
     restored.with_accounts = backup.facts.get("accounts") == "yes"
     if not restored.with_accounts:
-        _load(restored, backup, DUMP)
+        _load_content(restored, backup)
         return
     connection, ours = restored.connection, restored.administrator
     try:
         clear_accounts(connection, keep=ours)
         _load(restored, backup, ACCOUNTS)
         with lent_privileges(connection, keep=ours):
-            _load(restored, backup, DUMP)
+            _load_content(restored, backup)
         _load(restored, backup, PRIVILEGES)
     except pymysql.MySQLError as error:
         restored.sandbox.require_running()
         raise RestoreFailed(f"accounts: {error.args[-1]}") from None
 
 
+def _load_content(restored: RestoredMySQL, backup: BackupToRestore) -> None:
+    answers = ClientAnswers()
+    connections = max(2, int(restored.sandbox.limits.processors))
+    try:
+        with Loaders(restored.connect_again, connections) as loaders:
+            feed = DumpFeed(backup.read(DUMP), loaders, answers)
+            command = (*_client(restored), "--unbuffered", "--batch", "--skip-column-names")
+            loaded = restored.sandbox.run(command, feed=feed, watch=answers.take)
+            if loaded.exit_code != 0:
+                raise RestoreFailed(f"mysql, loading {DUMP}: {loaded.complaint}")
+            if not feed.complete:
+                raise RestoreFailed(f"mysql, loading {DUMP}: ended before the dump did")
+    except (RestoreFailed, pymysql.MySQLError) as error:
+        restored.sandbox.require_running()
+        if isinstance(error, RestoreFailed):
+            raise
+        raise RestoreFailed(f"loading {DUMP}: {error.args[-1]}") from None
+
+
 def _load(restored: RestoredMySQL, backup: BackupToRestore, artifact: str) -> None:
-    command = (
+    loaded = restored.sandbox.run(_client(restored), feed=backup.read(artifact))
+    if loaded.exit_code != 0:
+        restored.sandbox.require_running()
+        raise RestoreFailed(f"mysql, loading {artifact}: {loaded.complaint}")
+
+
+def _client(restored: RestoredMySQL) -> tuple[str, ...]:
+    return (
         "mysql",
         f"--defaults-extra-file={OPTIONS_FILE}",
         f"--socket={restored.socket}",
@@ -43,7 +71,3 @@ def _load(restored: RestoredMySQL, backup: BackupToRestore, artifact: str) -> No
         "--binary-mode",
         "--default-character-set=utf8mb4",
     )
-    loaded = restored.sandbox.run(command, feed=backup.read(artifact))
-    if loaded.exit_code != 0:
-        restored.sandbox.require_running()
-        raise RestoreFailed(f"mysql, loading {artifact}: {loaded.complaint}")

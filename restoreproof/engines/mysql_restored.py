@@ -1,9 +1,10 @@
 """A throwaway MySQL server: how it is started, and what it answers."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pymysql
@@ -44,8 +45,15 @@ RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 class RestoredMySQL(Restored):
     """A MySQL server in its sandbox."""
 
-    def __init__(self, sandbox: Sandbox, connection: "Connection[Any]", administrator: str) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        connection: "Connection[Any]",
+        administrator: str,
+        connect_again: Callable[[], "Connection[Any]"],
+    ) -> None:
         self.sandbox = sandbox
+        self.connect_again = connect_again
         self.connection = connection
         self.administrator = administrator
         self.with_accounts = False
@@ -120,12 +128,15 @@ def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
             make_administrator(connection, administrator, password)
         sandbox.place(OPTIONS_FILE, options_file(user=administrator, password=password))
         with closing(_connect_to(sandbox, administrator, password)) as connection:
-            yield RestoredMySQL(sandbox, connection, administrator)
+            connect_again = partial(_connect_to, sandbox, administrator, password, several=True)
+            yield RestoredMySQL(sandbox, connection, administrator, connect_again)
 
 
-def _connect_to(sandbox: Sandbox, user: str, password: str) -> "Connection[Any]":
+def _connect_to(
+    sandbox: Sandbox, user: str, password: str, *, several: bool = False
+) -> "Connection[Any]":
     host, port = sandbox.address or (None, 3306)
-    return connect(user, password, host=host, port=port, socket=sandbox.socket)
+    return connect(user, password, host=host, port=port, socket=sandbox.socket, several=several)
 
 
 def _answers(sandbox: Sandbox, password: str) -> bool:
