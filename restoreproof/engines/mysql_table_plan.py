@@ -50,7 +50,8 @@ class Session:
     def statements(self) -> tuple[str, ...]:
         """SQL that makes another session like this one."""
         settings = (
-            f"{name} = '{value}'" for name, value in zip(VARIABLES, self.variables, strict=True)
+            f"{name} = {value if value.isdecimal() else repr(value)}"
+            for name, value in zip(VARIABLES, self.variables, strict=True)
         )
         return (
             "SET NAMES utf8mb4",
