@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 FILL_BYTES = 2 * 1024**2
+LOOK_AHEAD_BYTES = 4096
 LARGEST_STATEMENT_BYTES = 16 * 1024**2
 """A longer statement is handed on in parts: the largest packet of MySQL is 1 GiB."""
 
@@ -143,7 +144,7 @@ class DumpReader:
             found = pattern.match(self._buffer, self._at)
             known = found.end() if found else self._at
             # A comment may go on after what is at hand.
-            if (known + 4096 < len(self._buffer)) or not self._fill():
+            if (known + LOOK_AHEAD_BYTES < len(self._buffer)) or not self._fill():
                 return found
 
     def _trusted_rows(self) -> Piece | None:

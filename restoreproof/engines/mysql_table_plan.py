@@ -50,7 +50,7 @@ class Session:
     def statements(self) -> tuple[str, ...]:
         """SQL that makes another session like this one."""
         settings = (
-            f"{name} = {value if value.isdecimal() else repr(value)}"
+            f"{name} = {value}" if value.isdecimal() else f"{name} = '{value}'"
             for name, value in zip(VARIABLES, self.variables, strict=True)
         )
         return (
