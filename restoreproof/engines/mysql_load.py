@@ -36,14 +36,16 @@ def load_dump(restored: RestoredMySQL, backup: BackupToRestore) -> None:
 
 def _load(restored: RestoredMySQL, backup: BackupToRestore, artifact: str) -> None:
     command = (
-        "mysql",
+        restored.dialect.client,
         f"--defaults-extra-file={OPTIONS_FILE}",
         f"--socket={restored.socket}",
         # Without it the client would obey commands such as \! inside the dump.
         "--binary-mode",
+        # Else clients before MySQL 9 and all of MariaDB leave out the comments in routines.
+        "--comments",
         "--default-character-set=utf8mb4",
     )
     loaded = restored.sandbox.run(command, feed=backup.read(artifact))
     if loaded.exit_code != 0:
         restored.sandbox.require_running()
-        raise RestoreFailed(f"mysql, loading {artifact}: {loaded.complaint}")
+        raise RestoreFailed(f"{restored.dialect.client}, loading {artifact}: {loaded.complaint}")

@@ -61,6 +61,7 @@ def servers(sandboxes: Sandboxes) -> Iterator[tuple[RestoredMySQL, RestoredMySQL
 def _restore(into: RestoredMySQL, artifacts: Mapping[str, bytes]) -> None:
     backup = BackupToRestore(
         position="",
+        source_version=into.server_version,
         facts={"accounts": "yes"},
         fingerprint=Fingerprint.of(METHOD, system_clock(), ()),
         read=lambda name: iter([artifacts[name]]),
