@@ -16,7 +16,12 @@ from pymysql.connections import Connection
 
 from restoreproof.engines.mysql_connection import quoted, rows, value
 from restoreproof.engines.mysql_dialect import spoken
-from restoreproof.engines.mysql_temporal import all_rows, hidden_columns, sequence_items
+from restoreproof.engines.mysql_temporal import (
+    all_rows,
+    current_items,
+    hidden_columns,
+    sequence_items,
+)
 from restoreproof.fingerprint import Comparison, Item
 from restoreproof.outcomes import BackupFailed
 
@@ -121,6 +126,7 @@ def schema_items(connection: "Connection[Any]", databases: Sequence[str]) -> Ite
             word = routine[0] if routine else kind
             shown = f"{word} {quoted(database, name)}"
             yield _defined(str(word).lower(), f"{database}.{name}", connection, shown, columns)
+    yield from current_items(connection, databases)
 
 
 # Kind, what to select, the column with the database, and which columns of SHOW CREATE are the

@@ -36,12 +36,7 @@ def sequence_items(connection: "Connection[Any]", databases: Sequence[str]) -> I
 
     A sequence is outside every snapshot and only goes on, so a restored one may be further.
     """
-    places = ", ".join(["%s"] * len(databases)) or "NULL"
-    statement = (
-        "SELECT table_schema, table_name FROM information_schema.tables"
-        f" WHERE table_type = 'SEQUENCE' AND table_schema IN ({places})"
-    )
-    for database, name in rows(connection, statement, databases):
+    for database, name in _of_type("SEQUENCE", connection, databases):
         state = "next_not_cached_value, increment, cycle_option"
         shown = f"SELECT {state} FROM {quoted(database, name)}"
         following, increment, cycles = rows(connection, shown)[0]
@@ -52,6 +47,28 @@ def sequence_items(connection: "Connection[Any]", databases: Sequence[str]) -> I
             comparison=Comparison.UNDECIDED if cycles else Comparison.AT_LEAST,
             reason="a sequence that begins anew has no order" if cycles else "",
         )
+
+
+def current_items(connection: "Connection[Any]", databases: Sequence[str]) -> Iterator[Item]:
+    """How many rows of every table with a past are not past.
+
+    MariaDB 11.5 moved the end of time: to it every row is past that an older series dumped with
+    history, and the table is empty although each of its rows is there.
+    """
+    for database, table in _of_type("SYSTEM VERSIONED", connection, databases):
+        count = value(connection, f"SELECT COUNT(*) FROM {quoted(database, table)}")
+        yield Item(kind="current rows", name=f"{database}.{table}", count=int(count))
+
+
+def _of_type(
+    kind: str, connection: "Connection[Any]", databases: Sequence[str]
+) -> list[tuple[str, str]]:
+    places = ", ".join(["%s"] * len(databases)) or "NULL"
+    statement = (
+        "SELECT table_schema, table_name FROM information_schema.tables"
+        f" WHERE table_type = '{kind}' AND table_schema IN ({places})"
+    )
+    return [(str(a), str(b)) for a, b in rows(connection, statement, databases)]
 
 
 def _remembers(connection: "Connection[Any]", database: str, table: str) -> bool:

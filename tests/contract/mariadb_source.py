@@ -16,6 +16,7 @@ from restoreproof.demo.servers import publish
 from restoreproof.sandbox import Sandboxes
 
 IMAGE = "restoreproof/mariadb:10.11"
+NOW_ENDS = b"2038-01-19 03:14:07.999999"
 
 
 class MariaDBTorture(MySQLTorture):
@@ -24,15 +25,17 @@ class MariaDBTorture(MySQLTorture):
     faults = (
         *MySQLTorture.faults,
         Fault(
-            "a past row, a sequence, the state of one, and a package's body",
+            "a past row, present ones, a sequence, the state of one, and a package's body",
             (
                 faults.replace_in_rows("remembered", b"'one'", b"'won'"),
+                faults.replace_in_rows("own_period", NOW_ENDS, b"2030-01-01 00:00:00.000000"),
                 faults.drop_sequence("untouched"),
                 faults.reset_sequence("up; wards"),
                 lambda dump: dump.replace(b"RETURN 1; END", b"RETURN 2; END", 1),
             ),
             (
                 "table torture.remembered: other content",
+                "current rows torture.own_period: another count",
                 "sequence torture.untouched: is missing",
                 "sequence position torture.up; wards: fewer",
                 "package body torture.tools: other content",
@@ -46,9 +49,9 @@ class MariaDBTorture(MySQLTorture):
 
 
 @contextmanager
-def source(_place: Path) -> Iterator[Source]:
+def source(_place: Path, reference: str = IMAGE) -> Iterator[Source]:
     """Start the server and fill it."""
-    image = images.ensure(IMAGE, lambda _: None)
+    image = images.ensure(reference, lambda _: None)
     container = Container(
         image.reference, username="root", password=secrets.token_hex(8), dbname="torture"
     )

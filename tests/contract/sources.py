@@ -22,7 +22,7 @@ from restoreproof.images import Image
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandboxes
 
-FURTHER = ("mariadb",)
+FURTHER = ("mariadb", "mariadb_newer")
 """Sources of other servers that an engine backs up too."""
 PASSWORD = "CONTRACT_PASSWORD"
 WRONG_PASSWORD = "CONTRACT_WRONG_PASSWORD"
