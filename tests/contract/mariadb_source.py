@@ -11,12 +11,23 @@ from sources import Fault, Source
 
 from restoreproof import damage_content as faults
 from restoreproof import images
+from restoreproof.damage import Change
 from restoreproof.demo.mysql import Container
 from restoreproof.demo.servers import publish
 from restoreproof.sandbox import Sandboxes
 
 IMAGE = "restoreproof/mariadb:10.11"
-NOW_ENDS = b"2038-01-19 03:14:07.999999"
+# The end of time, before MariaDB 11.5 and since: what is so far is present.
+ENDS = (b"2038-01-19 03:14:07.999999", b"2106-02-07 06:28:15.999999")
+
+
+def _all_past(table: str) -> Change:
+    def change(dump: bytes) -> bytes:
+        for end in ENDS:
+            dump = faults.replace_in_rows(table, end, b"2037-12-31 00:00:00.000000")(dump)
+        return dump
+
+    return change
 
 
 class MariaDBTorture(MySQLTorture):
@@ -28,7 +39,7 @@ class MariaDBTorture(MySQLTorture):
             "a past row, present ones, a sequence, the state of one, and a package's body",
             (
                 faults.replace_in_rows("remembered", b"'one'", b"'won'"),
-                faults.replace_in_rows("own_period", NOW_ENDS, b"2030-01-01 00:00:00.000000"),
+                _all_past("own_period"),
                 faults.drop_sequence("untouched"),
                 faults.reset_sequence("up; wards"),
                 lambda dump: dump.replace(b"RETURN 1; END", b"RETURN 2; END", 1),

@@ -16,7 +16,8 @@ from restoreproof.clock import system_clock
 from restoreproof.damage import VaultCopy
 from restoreproof.demo.servers import address, publish, wait_until
 from restoreproof.engines.contract import SourceContext
-from restoreproof.engines.mysql_connection import connect, rows
+from restoreproof.engines.mysql_connection import connect, rows, value
+from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_source import MySQLSource
 from restoreproof.errors import UserError
 from restoreproof.images import ensure
@@ -107,6 +108,20 @@ def test_without_a_binary_log_there_is_a_backup_without_a_position(
         assert attempt.failure == ""
         assert [str(one) for one in attempt.comparison.differences] == []
         assert attempt.comparison.equal
+
+
+def test_a_sandbox_of_mariadb_reads_and_writes_no_file(
+    source: SourceContext, stored: StoredBackup
+) -> None:
+    """A hostile dump gets at nothing in the container, though it has every privilege."""
+    with _restored(source, stored) as attempt:
+        restored = attempt.restored
+        assert isinstance(restored, RestoredMySQL)
+        assert value(restored.connection, "SELECT LOAD_FILE('/etc/passwd')") is None
+        for folder in ("/mnt", "/var/lib/mysql", "/tmp"):
+            with pytest.raises(pymysql.MySQLError):
+                rows(restored.connection, f"SELECT 1 INTO OUTFILE '{folder}/x'")
+        assert value(restored.connection, "SELECT @@GLOBAL.local_infile") == 0
 
 
 def test_a_backup_goes_into_no_other_family(source: SourceContext, stored: StoredBackup) -> None:
