@@ -75,8 +75,20 @@ def drop_view(name: str) -> Change:
 def drop_table(table: str) -> Change:
     """Leave out a table, its definition and its rows."""
     quoted = re.escape(table.encode())
-    pattern = rb"^DROP TABLE IF EXISTS `%s`;\n.*?^LOCK TABLES `%s` WRITE;\n.*?^UNLOCK TABLES;$"
+    pattern = rb"^DROP TABLE IF EXISTS `%s`;\n.*?^/\*!40000 ALTER TABLE `%s` ENABLE KEYS \*/;$"
     return lambda dump: _cut(dump, pattern % (quoted, quoted))
+
+
+def drop_sequence(name: str) -> Change:
+    """Leave out a sequence of MariaDB."""
+    quoted = re.escape(name.encode())
+    return lambda dump: _cut(dump, rb"^CREATE SEQUENCE `%s` [^\n]*\nDO SETVAL[^\n]*$" % quoted)
+
+
+def reset_sequence(name: str) -> Change:
+    """Let a sequence of MariaDB begin anew."""
+    quoted = re.escape(name.encode())
+    return lambda dump: _cut(dump, rb"^DO SETVAL\(`%s`[^\n]*$" % quoted)
 
 
 def cut_at_statement(table: str) -> Change:
@@ -104,7 +116,7 @@ def _cut(dump: bytes, pattern: bytes, instead: bytes = b"") -> bytes:
 
 def _in_insert(dump: bytes, table: str, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
     start = re.search(
-        rb"^INSERT INTO `%s` .*?VALUES " % re.escape(table.encode()), dump, re.MULTILINE
+        rb"^INSERT INTO `%s` .*?VALUES\s" % re.escape(table.encode()), dump, re.MULTILINE
     )
     assert start, f"the dump holds no row of {table}"
     end = dump.index(b";\n", start.end())
@@ -117,7 +129,7 @@ def _rows(values: bytes) -> Iterator[bytes]:
     """The rows of an INSERT, each with its brackets."""
     row, depth = b"", 0
     for token in VALUE.findall(values):
-        if token == b"," and depth == 0:
+        if depth == 0 and token.strip() in {b",", b""}:
             continue
         row += token
         depth += {b"(": 1, b")": -1}.get(token, 0)

@@ -205,6 +205,7 @@ def _to_restore(backup: StoredBackup, manifest: Manifest) -> BackupToRestore:
 
     return BackupToRestore(
         position=manifest.position,
+        source_version=manifest.source_version,
         facts=manifest.facts,
         fingerprint=manifest.fingerprint,
         read=lambda name: backup.read(artifacts[artifact(name)]),

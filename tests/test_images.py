@@ -19,6 +19,7 @@ from restoreproof import docker_engine, image_recipes, images
 from restoreproof.errors import DockerUnavailable, ImageUnavailable
 
 MYSQL = "restoreproof/mysql:9.7"
+MARIADB = "restoreproof/mariadb:10.11"
 INFLUXDB = "restoreproof/influxdb:1.6"
 Answer = TypeVar("Answer")
 
@@ -79,7 +80,7 @@ def wait_for(attempt: Callable[[], Answer], seconds: float = 30) -> Answer:
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("reference", [MYSQL, INFLUXDB])
+@pytest.mark.parametrize("reference", [MYSQL, MARIADB, INFLUXDB])
 def test_second_call_finds_the_image_and_does_no_work(reference: str) -> None:
     first = images.ensure(reference, print)
     second = images.ensure(reference, refuse)
@@ -195,13 +196,22 @@ def test_mirror_of_another_distribution_is_not_used(tmp_path: Path) -> None:
     assert image_recipes.apt_mirror(tmp_path) == ()
 
 
-def test_mysql_is_ready_with_no_network_and_no_privilege() -> None:
+@pytest.mark.parametrize(
+    ("reference", "options", "state", "version"),
+    [
+        (MYSQL, [], "@@server_uuid, @@gtid_executed", "9.7."),
+        (MARIADB, ["--log-bin"], "@@hostname, @@gtid_binlog_pos", "10.11."),
+    ],
+)
+def test_mysql_is_ready_with_no_network_and_no_privilege(
+    reference: str, options: list[str], state: str, version: str
+) -> None:
     identities = set()
     for _ in range(2):
         with isolated(
-            MYSQL,
+            reference,
             "mysqld.sock",
-            command=["--socket=/shared/mysqld.sock"],
+            command=["--socket=/shared/mysqld.sock", *options],
             environment={"MYSQL_ROOT_PASSWORD": PASSWORD},
         ) as (container, path):
             connection = wait_for(
@@ -210,13 +220,15 @@ def test_mysql_is_ready_with_no_network_and_no_privilege() -> None:
                 )
             )
             with connection, connection.cursor() as cursor:
-                cursor.execute("SELECT @@server_uuid, @@gtid_executed, @@log_bin, @@version")
-                identity, executed, logs, version = cursor.fetchone()
+                cursor.execute(f"SELECT {state}, @@log_bin, @@version")
+                identity, executed, logs, seen = cursor.fetchone()
                 cursor.execute("SELECT CONVERT_TZ('2026-01-01', 'UTC', 'Europe/Prague')")
                 assert cursor.fetchone()[0] is not None
+                cursor.execute("SELECT host FROM mysql.user WHERE user = 'root' ORDER BY host")
+                assert cursor.fetchall() == (("%",), ("localhost",))
             identities.add(identity)
             assert (executed, logs) == ("", 1)
-            assert version.startswith("9.7.")
+            assert seen.startswith(version)
             for file in ("cmdline", "environ"):
                 shown = container.exec_run(["cat", f"/proc/1/{file}"])
                 assert shown.exit_code == 0
@@ -224,10 +236,13 @@ def test_mysql_is_ready_with_no_network_and_no_privilege() -> None:
     assert len(identities) == 2, "each server has an identity of its own"
 
 
-def test_mysql_without_a_password_says_what_to_set() -> None:
-    with isolated(MYSQL, "mysqld.sock") as (container, _):
+@pytest.mark.parametrize(
+    ("reference", "variable"), [(MYSQL, "MYSQL_ROOT_PASSWORD"), (MARIADB, "MARIADB_ROOT_PASSWORD")]
+)
+def test_mysql_without_a_password_says_what_to_set(reference: str, variable: str) -> None:
+    with isolated(reference, "mysqld.sock") as (container, _):
         assert container.wait(timeout=30)["StatusCode"] == 1
-        assert b"set MYSQL_ROOT_PASSWORD" in container.logs()
+        assert f"set {variable}".encode() in container.logs()
 
 
 def test_influxdb_is_ready_with_no_network_and_no_privilege() -> None:

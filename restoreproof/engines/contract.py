@@ -95,6 +95,7 @@ class BackupToRestore:
     """
 
     position: str
+    source_version: str
     facts: Mapping[str, str]
     fingerprint: Fingerprint
     read: Callable[[str], Iterator[bytes]]

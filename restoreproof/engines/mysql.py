@@ -1,4 +1,4 @@
-"""MySQL: logical full backups with mysqldump, restored into a server that nothing can reach."""
+"""MySQL and MariaDB: logical full backups, restored into a server that nothing can reach."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -27,12 +27,15 @@ from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
 )
+from restoreproof.engines.mysql_dialect import spoken, unfit
 from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump
 from restoreproof.engines.mysql_fingerprint import METHOD
+from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
 from restoreproof.engines.mysql_source import (
+    NO_INCREMENTS,
     MySQLSource,
     connect_source,
     newest_heartbeat,
@@ -42,18 +45,18 @@ from restoreproof.engines.mysql_source import (
 )
 from restoreproof.fingerprint import Fingerprint, Item, settled
 from restoreproof.images import Image
-from restoreproof.outcomes import BackupFailed
+from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
 
 
 class MySQL(Engine[MySQLSource]):
-    """MySQL 8.0 and later."""
+    """MySQL 8.0 and later, MariaDB 10.11 and later."""
 
     name = "mysql"
     method = (
         "Row count and SHA-256 digest of every table, taken in the dump's own snapshot, and the "
-        "definition of every database, table, view, trigger, routine, event and account"
+        "definition of every database, table, sequence, view, trigger, routine, event and account"
     )
     needs_image = True
     covers = frozenset({"data"})
@@ -85,7 +88,7 @@ class MySQL(Engine[MySQLSource]):
                 connect_again = partial(connect_source, context.of)
                 with snapshot(connect_again, databases, context.of.clock) as taken:
                     if context.base is None:
-                        items, facts = _store_full(context, tools, taken, accounts)
+                        items, facts = _store_full(context, tools, image, taken, accounts)
                     else:
                         items, facts = _store_increment(context, context.base, tools, taken)
                 after = read_accounts(connection) if source.accounts else ()
@@ -95,7 +98,7 @@ class MySQL(Engine[MySQLSource]):
                     "the account was changed at the source during the backup",
                 )
                 version = str(value(connection, "SELECT VERSION()"))
-                identity = str(value(connection, "SELECT @@GLOBAL.server_uuid"))
+                identity = str(value(connection, f"SELECT {spoken(connection).identity}"))
         except pymysql.MySQLError as error:
             raise BackupFailed(f"the source refused: {error.args[-1]}") from None
         return BackupContent(
@@ -127,18 +130,31 @@ class MySQL(Engine[MySQLSource]):
 
     def load(self, restored: Restored, backup: BackupToRestore) -> None:
         assert isinstance(restored, RestoredMySQL)
+        _require_fit(restored, backup)
         load_dump(restored, backup)
 
     def replay(self, restored: Restored, increment: BackupToRestore) -> None:
         assert isinstance(restored, RestoredMySQL)
+        _require_fit(restored, increment)
         replay_logs(restored.connection, restored.sandbox, restored.socket, increment)
 
 
+def _require_fit(restored: RestoredMySQL, backup: BackupToRestore) -> None:
+    """What loads without an error into an older server can still have lost something."""
+    if reason := unfit(backup.source_version, restored.server_version):
+        raise RestoreFailed(f"{reason}: name an image of the source's own series")
+
+
 def _store_full(
-    context: BackupContext, tools: Sandbox, taken: Snapshot, accounts: Sequence[Account]
+    context: BackupContext,
+    tools: Sandbox,
+    image: Image,
+    taken: Snapshot,
+    accounts: Sequence[Account],
 ) -> tuple[tuple[Item, ...], dict[str, str]]:
+    dialect = dialect_of(image, context.of.sandboxes)
     with context.artifact(DUMP) as sink:
-        items = dump(taken, tools, sink)
+        items = dump(taken, tools, dialect, sink)
     with context.artifact(ACCOUNTS) as sink:
         sink.write(creation_script(accounts))
     with context.artifact(PRIVILEGES) as sink:
@@ -150,6 +166,8 @@ def _store_increment(
     context: BackupContext, base: Base, tools: Sandbox, taken: Snapshot
 ) -> tuple[tuple[Item, ...], dict[str, str]]:
     taken.release()
+    if not spoken(taken.reader).increments:
+        raise BackupFailed(NO_INCREMENTS)
     if source_of(context.of).databases:
         raise BackupFailed("binary logs hold all databases: leave out source.databases")
     require_continuity(taken.reader, base, taken)

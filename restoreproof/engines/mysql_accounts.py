@@ -1,6 +1,6 @@
 """Users, roles and their privileges: read from a server, written into another.
 
-mysqldump leaves them out. They stand in no snapshot, so they are read before and after a dump,
+A dump leaves them out. They stand in no snapshot, so they are read before and after a dump,
 and what changed in between is undecided.
 """
 
@@ -15,20 +15,27 @@ import pymysql
 from pymysql.connections import Connection
 
 from restoreproof.engines.mysql_connection import rows
+from restoreproof.engines.mysql_dialect import Dialect, spoken
 from restoreproof.fingerprint import Item
 
-SYSTEM_ACCOUNTS = ("mysql.infoschema", "mysql.session", "mysql.sys")
+# The role that everybody has in MariaDB: nobody makes it, and it is not there until it may do
+# something.
+PUBLIC = "PUBLIC"
 # The roles must be there before an account can name one as its default.
 DEFAULT_ROLE = re.compile(r" DEFAULT ROLE (?P<roles>.+?)(?= REQUIRE )")
 
 
 @dataclass(frozen=True)
 class Account:
-    """A user or a role, as the statements that make it."""
+    """A user or a role, as the statements that make it and give it what it may do.
+
+    ``created`` is empty for what need not be made.
+    """
 
     name: str
     created: str
     grants: tuple[str, ...]
+    kind: str = "USER"
 
     @property
     def item(self) -> Item:
@@ -40,22 +47,42 @@ class Account:
 
 def read_accounts(connection: "Connection[Any]", *, leave_out: str = "") -> tuple[Account, ...]:
     """All accounts but the server's own and, of a sandbox, ours. Raise pymysql.MySQLError."""
-    # Salts are bytes that no text can hold.
-    rows(connection, "SET SESSION print_identified_with_as_hex = ON")
-    found = []
-    for user, host in rows(connection, "SELECT user, host FROM mysql.user ORDER BY user, host"):
-        if user in SYSTEM_ACCOUNTS or user == leave_out:
+    dialect = spoken(connection)
+    left_out = {*dialect.system_accounts, leave_out}
+    found = _listed(connection, dialect)
+    return tuple(account for user, account in found if user not in left_out)
+
+
+def _listed(connection: "Connection[Any]", dialect: Dialect) -> Iterator[tuple[str, Account]]:
+    for setting in dialect.account_session:
+        rows(connection, setting)
+    is_role = "is_role = 'Y'" if dialect.roles_apart else "FALSE"
+    statement = f"SELECT user, host, {is_role} FROM mysql.user ORDER BY user, host"
+    for user, host, role in rows(connection, statement):
+        if role:
+            yield from ((user, account) for account in _role(connection, user))
             continue
         name = f"{_quoted(user)}@{_quoted(host)}"
         created = rows(connection, f"SHOW CREATE USER {name}")[0][0]
         grants = (str(line) for (line,) in rows(connection, f"SHOW GRANTS FOR {name}"))
-        found.append(Account(name, str(created), tuple(grants)))
-    return tuple(found)
+        yield user, Account(name, str(created), tuple(grants))
+
+
+def _role(connection: "Connection[Any]", user: str) -> Iterator[Account]:
+    """A role of MariaDB, which is no user; none where it is the one that need not be there."""
+    name = user if user == PUBLIC else _quoted(user)
+    lines = (str(line) for (line,) in rows(connection, f"SHOW GRANTS FOR {name}"))
+    # What a role has from other roles is theirs.
+    own = tuple(line for line in lines if re.search(rf" TO {re.escape(name)}(?: WITH |$)", line))
+    if user != PUBLIC:
+        yield Account(name, f"CREATE ROLE {name}", own, "ROLE")
+    elif own:
+        yield Account(name, "", own, "ROLE")
 
 
 def creation_script(accounts: Sequence[Account]) -> bytes:
     """SQL that makes the accounts: before the content, whose views and routines name them."""
-    return _script(DEFAULT_ROLE.sub("", account.created) for account in accounts)
+    return _script(DEFAULT_ROLE.sub("", account.created) for account in accounts if account.created)
 
 
 def privileges_script(accounts: Sequence[Account]) -> bytes:
@@ -72,13 +99,14 @@ def make_administrator(connection: "Connection[Any]", name: str, password: str) 
         rows(connection, f"GRANT ALL ON *.* TO {account} WITH GRANT OPTION")
         # Not among all privileges, and only root at the machine itself can pass it on.
         with suppress(pymysql.MySQLError):
-            rows(connection, f"GRANT PROXY ON ``@`` TO {account} WITH GRANT OPTION")
+            anybody = spoken(connection).anybody
+            rows(connection, f"GRANT PROXY ON {anybody} TO {account} WITH GRANT OPTION")
 
 
 def clear_accounts(connection: "Connection[Any]", *, keep: str) -> None:
     """Drop every account of a sandbox but the server's own and ours."""
     for account in read_accounts(connection, leave_out=keep):
-        rows(connection, f"DROP USER {account.name}")
+        rows(connection, f"DROP {account.kind} {account.name}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from restoreproof.engines.contract import ArtifactSink
+from restoreproof.engines.mysql_dialect import Dialect
 from restoreproof.engines.mysql_snapshot import Snapshot
 from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed
@@ -20,12 +21,14 @@ KEPT_TAIL = 256
 KEPT_HEAD = 64 * 1024
 
 
-def dump(taken: Snapshot, tools: Sandbox, sink: ArtifactSink) -> tuple[Item, ...]:
+def dump(taken: Snapshot, tools: Sandbox, dialect: Dialect, sink: ArtifactSink) -> tuple[Item, ...]:
     """Stream a dump into ``sink`` and return the items of its content.
+
+    ``dialect`` is that of the tools.
 
     Raise BackupFailed with the server's or the tool's words.
     """
-    command = dump_command(taken.databases, binary_log=bool(taken.log_file))
+    command = dump_command(taken.databases, dialect, binary_log=bool(taken.log_file))
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprint") as pool:
         items: Future[tuple[Item, ...]] | None = None
         head, tail = b"", b""
@@ -40,19 +43,22 @@ def dump(taken: Snapshot, tools: Sandbox, sink: ArtifactSink) -> tuple[Item, ...
                     items = pool.submit(taken.items)
         result = stream.result()
         if result.exit_code != 0:
-            raise BackupFailed(f"mysqldump: {result.complaint}")
+            raise BackupFailed(f"{dialect.dump}: {result.complaint}")
         if items is None or TRAILER not in tail:
-            raise BackupFailed("mysqldump ended without an error and without a whole dump")
+            raise BackupFailed(f"{dialect.dump} ended without an error and without a whole dump")
         return items.result()
 
 
-def dump_command(databases: Sequence[str], *, binary_log: bool) -> tuple[str, ...]:
-    """The command line of mysqldump; it holds no secret."""
+def dump_command(
+    databases: Sequence[str], dialect: Dialect, *, binary_log: bool
+) -> tuple[str, ...]:
+    """The command line of the dump; it holds no secret."""
     return (
-        "mysqldump",
+        dialect.dump,
         f"--defaults-extra-file={OPTIONS_FILE}",
         "--single-transaction",
-        *(["--source-data=2"] if binary_log else []),
+        *(dialect.dump_position if binary_log else ()),
+        *dialect.dump_options,
         "--routines",
         "--triggers",
         "--events",

@@ -15,6 +15,13 @@ from typing import Any
 from pymysql.connections import Connection
 
 from restoreproof.engines.mysql_connection import quoted, rows, value
+from restoreproof.engines.mysql_dialect import spoken
+from restoreproof.engines.mysql_temporal import (
+    all_rows,
+    current_items,
+    hidden_columns,
+    sequence_items,
+)
 from restoreproof.fingerprint import Comparison, Item
 from restoreproof.outcomes import BackupFailed
 
@@ -86,10 +93,11 @@ def table_items(connection: "Connection[Any]", databases: Sequence[str]) -> Iter
 def counter_items(connection: "Connection[Any]", databases: Sequence[str]) -> Iterator[Item]:
     """The next AUTO_INCREMENT value of every table that has one.
 
-    A counter is outside every snapshot and only grows, so a restored one may be larger.
+    A counter is outside every snapshot and only grows, so a restored one may be larger. So are
+    MariaDB's sequences.
     """
-    # Otherwise the server answers with figures up to a day old.
-    rows(connection, "SET SESSION information_schema_stats_expiry = 0")
+    for setting in spoken(connection).session:
+        rows(connection, setting)
     statement = (
         "SELECT t.table_schema, t.table_name, COALESCE(t.auto_increment, 1)"
         " FROM information_schema.tables t JOIN information_schema.columns c"
@@ -103,6 +111,7 @@ def counter_items(connection: "Connection[Any]", databases: Sequence[str]) -> It
             count=int(counter),
             comparison=Comparison.AT_LEAST,
         )
+    yield from sequence_items(connection, databases)
 
 
 def schema_items(connection: "Connection[Any]", databases: Sequence[str]) -> Iterator[Item]:
@@ -117,6 +126,7 @@ def schema_items(connection: "Connection[Any]", databases: Sequence[str]) -> Ite
             word = routine[0] if routine else kind
             shown = f"{word} {quoted(database, name)}"
             yield _defined(str(word).lower(), f"{database}.{name}", connection, shown, columns)
+    yield from current_items(connection, databases)
 
 
 # Kind, what to select, the column with the database, and which columns of SHOW CREATE are the
@@ -141,13 +151,20 @@ OBJECTS: tuple[tuple[str, str, str, tuple[int, ...]], ...] = (
         "event_schema",
         (1, 2, 3, 4, 5, 6),
     ),
+    (
+        "sequence",
+        "table_schema, table_name FROM information_schema.tables",
+        "table_type = 'SEQUENCE' AND table_schema",
+        (1,),
+    ),
 )
 
 
 def _tables(connection: "Connection[Any]", databases: Sequence[str]) -> list[tuple[str, str, str]]:
     statement = (
         "SELECT table_schema, table_name, engine FROM information_schema.tables"
-        f" WHERE table_type = 'BASE TABLE' AND {_among('table_schema', databases)}"
+        " WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+        f" AND {_among('table_schema', databases)}"
         " ORDER BY table_schema, table_name"
     )
     return [(str(a), str(b), str(c)) for a, b, c in rows(connection, statement, databases)]
@@ -156,16 +173,18 @@ def _tables(connection: "Connection[Any]", databases: Sequence[str]) -> list[tup
 def _table_digest(connection: "Connection[Any]", database: str, table: str) -> tuple[int, str]:
     columns = _columns(connection, database, table)
     row = ", ".join(column.tagged for column in columns)
+    exclusive_or = spoken(connection).exclusive_or.format("h")
     lanes = "CAST(CONV(SUBSTRING(h, {}, 16), 16, 10) AS UNSIGNED)"
     statement = (
-        "SELECT COUNT(*), COUNT(h), HEX(BIT_XOR(UNHEX(h))),"
+        f"SELECT COUNT(*), COUNT(h), {exclusive_or},"
         f" SUM({lanes.format(1)}), SUM({lanes.format(17)})"
-        f" FROM (SELECT SHA2(CONCAT({row}), 256) AS h FROM {quoted(database, table)}) AS digests"
+        f" FROM (SELECT SHA2(CONCAT({row}), 256) AS h"
+        f" FROM {all_rows(connection, database, table)}) AS digests"
     )
-    count, hashed, exclusive_or, first, second = rows(connection, statement)[0]
+    count, hashed, folded, first, second = rows(connection, statement)[0]
     if count != hashed:
         raise BackupFailed(f"{count - hashed} rows of {database}.{table} could not be digested")
-    text = f"{exclusive_or}:{first or 0}:{second or 0}"
+    text = f"{folded}:{first or 0}:{second or 0}"
     return int(count), hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -177,7 +196,11 @@ def _columns(connection: "Connection[Any]", database: str, table: str) -> list[C
         " ORDER BY ordinal_position"
     )
     found = rows(connection, statement, (database, table))
-    return [Column(str(name), str(kind).lower()) for name, kind in found]
+    hidden = hidden_columns(connection, database, table)
+    return [
+        *(Column(str(name), str(kind).lower()) for name, kind in found),
+        *(Column(name, "timestamp") for name in hidden),
+    ]
 
 
 def _table_definition(connection: "Connection[Any]", database: str, table: str) -> Item:
@@ -219,5 +242,18 @@ def _among(column: str, databases: Sequence[str]) -> str:
 
 
 def gtid_executed(connection: "Connection[Any]") -> str:
-    """The server's executed GTID set on one line; empty where GTIDs are off."""
-    return str(value(connection, "SELECT @@GLOBAL.gtid_executed") or "").replace("\n", "")
+    """A source's executed GTIDs on one line; empty where GTIDs or MariaDB's binary log are off.
+
+    Of MySQL it is a set, of MariaDB the last of every domain.
+    """
+    return _gtids(connection, spoken(connection).position)
+
+
+def gtid_restored(connection: "Connection[Any]") -> str:
+    """The position that a restored server was given, in the same words."""
+    return _gtids(connection, spoken(connection).restored_position)
+
+
+def _gtids(connection: "Connection[Any]", variable: str) -> str:
+    gtids = str(value(connection, f"SELECT {variable}") or "").replace("\n", "")
+    return ",".join(sorted(gtids.split(",")))

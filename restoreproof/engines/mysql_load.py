@@ -45,9 +45,9 @@ def _load_content(restored: RestoredMySQL, backup: BackupToRestore) -> None:
             command = (*_client(restored), "--unbuffered", "--batch", "--skip-column-names")
             loaded = restored.sandbox.run(command, feed=feed, watch=answers.take)
             if loaded.exit_code != 0:
-                raise RestoreFailed(f"mysql, loading {DUMP}: {loaded.complaint}")
+                raise RestoreFailed(f"{restored.dialect.client}, loading {DUMP}: {loaded.complaint}")
             if not feed.complete:
-                raise RestoreFailed(f"mysql, loading {DUMP}: ended before the dump did")
+                raise RestoreFailed(f"{restored.dialect.client}, loading {DUMP}: ended before the dump did")
     except (RestoreFailed, pymysql.MySQLError) as error:
         restored.sandbox.require_running()
         if isinstance(error, RestoreFailed):
@@ -59,15 +59,17 @@ def _load(restored: RestoredMySQL, backup: BackupToRestore, artifact: str) -> No
     loaded = restored.sandbox.run(_client(restored), feed=backup.read(artifact))
     if loaded.exit_code != 0:
         restored.sandbox.require_running()
-        raise RestoreFailed(f"mysql, loading {artifact}: {loaded.complaint}")
+        raise RestoreFailed(f"{restored.dialect.client}, loading {artifact}: {loaded.complaint}")
 
 
 def _client(restored: RestoredMySQL) -> tuple[str, ...]:
     return (
-        "mysql",
+        restored.dialect.client,
         f"--defaults-extra-file={OPTIONS_FILE}",
         f"--socket={restored.socket}",
         # Without it the client would obey commands such as \! inside the dump.
         "--binary-mode",
+        # Else clients before MySQL 9 and all of MariaDB leave out the comments in routines.
+        "--comments",
         "--default-character-set=utf8mb4",
     )

@@ -1,7 +1,7 @@
-"""Whether a MySQL user may see and lock all that a backup has to hold.
+"""Whether a user of MySQL or MariaDB may see and lock all that a backup has to hold.
 
-mysqldump leaves out what it may not see, and ends without an error: without TRIGGER every
-trigger is missing from the dump, and from the same user's fingerprint too. So the privileges
+A dump leaves out what its user may not see, and ends without an error: without TRIGGER every
+trigger is missing from it, and from the same user's fingerprint too. So the privileges
 are asked for before the job, not inferred from its silence.
 """
 
@@ -12,12 +12,11 @@ from typing import Any
 from pymysql.connections import Connection
 
 from restoreproof.engines.mysql_connection import rows, value
+from restoreproof.engines.mysql_dialect import spoken
 
 GRANT = re.compile(r"^(GRANT|REVOKE) (.+?) ON (.+?) (?:TO|FROM) ")
 LEVEL = re.compile(r"^`(?P<database>(?:[^`]|``)+)`\.\*$")
 IN_DATABASES = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
-LOCKING = ("RELOAD", "FLUSH_TABLES")
-POSITION = "REPLICATION CLIENT"
 LOGS = "REPLICATION SLAVE"
 EVERYTHING = "ALL PRIVILEGES"
 
@@ -35,19 +34,25 @@ def missing_privileges(
     Without ``databases`` all are to be backed up, and then rights on single ones are not
     enough: the user would not see that there are others.
     """
+    dialect = spoken(connection)
     granted = list(_granted(connection))
     everywhere = {privilege for level, privilege in granted if level == "*.*"}
     missing = []
     if EVERYTHING not in everywhere:
-        if not everywhere.intersection(LOCKING):
-            missing.append(f"{' or '.join(LOCKING)} on *.*")
-        if binary_log and POSITION not in everywhere:
-            missing.append(f"{POSITION} on *.*")
+        if not everywhere.intersection(dialect.locking):
+            missing.append(f"{' or '.join(dialect.locking)} on *.*")
+        if binary_log and dialect.reading_position not in everywhere:
+            missing.append(f"{dialect.reading_position} on *.*")
         if increments and LOGS not in everywhere:
             missing.append(f"{LOGS} on *.*")
     for privilege in IN_DATABASES:
         lacking = _lacking(privilege, everywhere, granted, databases)
         missing += [f"{privilege} on {level}" for level in lacking]
+    if not everywhere.intersection(("SELECT", EVERYTHING)) and not any(
+        (level, privilege) in granted for privilege, level in dialect.routines
+    ):
+        privilege, level = dialect.routines[-1]
+        missing.append(f"{privilege} on {level.replace('`', '')}")
     if accounts and _lacking("SELECT", everywhere, granted, ("mysql",)):
         missing.append("SELECT on mysql.* (or set source.accounts: false)")
     return tuple(dict.fromkeys(missing))
@@ -73,9 +78,9 @@ def _lacking(
 
 def _granted(connection: "Connection[Any]") -> Iterator[tuple[str, str]]:
     """Every level and privilege that the user holds, active roles included."""
-    roles = str(value(connection, "SELECT CURRENT_ROLE()"))
-    using = "" if roles == "NONE" else f" USING {roles}"
-    for (line,) in rows(connection, f"SHOW GRANTS FOR CURRENT_USER(){using}"):
+    roles = value(connection, "SELECT CURRENT_ROLE()")
+    using = "" if roles in (None, "NONE") else f" USING {roles}"
+    for (line,) in rows(connection, spoken(connection).own_grants.format(using=using)):
         match = GRANT.match(str(line))
         if match and match[1] == "GRANT":
             for privilege in match[2].split(", "):

@@ -13,8 +13,10 @@ from pymysql.connections import Connection
 from restoreproof.engines.contract import Restored
 from restoreproof.engines.mysql_accounts import make_administrator, read_accounts
 from restoreproof.engines.mysql_connection import connect, quoted, rows, user_databases, value
+from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
-from restoreproof.engines.mysql_fingerprint import METHOD, counter_items, gtid_executed
+from restoreproof.engines.mysql_fingerprint import METHOD, counter_items, gtid_restored
+from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_snapshot import content_items
 from restoreproof.engines.mysql_source import newest_heartbeat, options_file
 from restoreproof.fingerprint import Fingerprint
@@ -25,14 +27,10 @@ from restoreproof.sandbox import Sandbox, Sandboxes
 
 SANDBOX_OPTIONS = (
     "--skip-log-bin",
-    "--gtid-mode=ON",
-    "--enforce-gtid-consistency=ON",
     # Events of the estate would change the restored data.
     "--event-scheduler=OFF",
     # A dump is hostile input: it may read and write no file.
     "--local-infile=OFF",
-    "--secure-file-priv=NULL",
-    "--loose-mysqlx=OFF",
     "--skip-name-resolve",
     "--max-allowed-packet=1G",
     # Nothing in a sandbox outlives it, so nothing has to survive a crash. The report says so.
@@ -58,7 +56,8 @@ class RestoredMySQL(Restored):
         self.administrator = administrator
         self.with_accounts = False
         self.server_version = str(value(connection, "SELECT VERSION()"))
-        self.identity = str(value(connection, "SELECT @@GLOBAL.server_uuid"))
+        self.dialect = spoken(connection)
+        self.identity = str(value(connection, f"SELECT {self.dialect.identity}"))
         self.isolation = sandbox.isolation
         self.limits = f"{sandbox.limits.describe()}; {RELAXED}"
 
@@ -69,15 +68,15 @@ class RestoredMySQL(Restored):
 
     @property
     def position(self) -> str:
-        """The restored server's executed GTID set."""
-        return gtid_executed(self.connection)
+        """The restored server's executed GTIDs."""
+        return gtid_restored(self.connection)
 
     def answer(self) -> str:
         try:
             tables = rows(
                 self.connection,
                 "SELECT table_schema, table_name FROM information_schema.tables"
-                " WHERE table_type = 'BASE TABLE' AND table_schema NOT IN"
+                " WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') AND table_schema NOT IN"
                 " ('mysql', 'sys', 'performance_schema') ORDER BY 1, 2",
             )
             for table in tables:
@@ -108,11 +107,15 @@ class RestoredMySQL(Restored):
 
 @contextmanager
 def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
-    """An empty server that nothing can reach but we. Raise SandboxTrouble if it does not start."""
+    """An empty server that nothing can reach but we.
+
+    Raise ImageUnavailable if the image holds no such server, SandboxTrouble if it does not start.
+    """
     password = secrets.token_urlsafe(24)
+    options = (*SANDBOX_OPTIONS, *dialect_of(image, sandboxes).sandbox_options)
 
     def command(socket: str | None) -> tuple[str, ...]:
-        return (*([f"--socket={socket}"] if socket else []), *SANDBOX_OPTIONS)
+        return (*([f"--socket={socket}"] if socket else []), *options)
 
     with sandboxes.server(
         image,

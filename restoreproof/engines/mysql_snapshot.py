@@ -17,6 +17,7 @@ from pymysql.connections import Connection
 
 from restoreproof.engines.contract import Clock
 from restoreproof.engines.mysql_connection import rows
+from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_fingerprint import (
     counter_items,
     gtid_executed,
@@ -29,7 +30,6 @@ from restoreproof.outcomes import BackupFailed
 LOCK_SECONDS = 5
 LOCK_TRIES = 6
 LOCK_WAIT_TIMEOUT = 1205
-PARSE_ERROR = 1064
 
 Connect = Callable[[], "Connection[Any]"]
 
@@ -38,7 +38,7 @@ Connect = Callable[[], "Connection[Any]"]
 class Snapshot:
     """The instant and the connections that hold on to it.
 
-    ``position`` is the executed GTID set, ``log_file`` the binary log that was being written;
+    ``position`` is the executed GTIDs, ``log_file`` the binary log that was being written;
     both are empty where the server keeps none.
     """
 
@@ -107,11 +107,6 @@ def _lock(connection: "Connection[Any]") -> None:
 
 
 def _log_file(connection: "Connection[Any]") -> str:
-    """The binary log being written; empty without one. MySQL 8.2 gave the statement its name."""
-    try:
-        found = rows(connection, "SHOW BINARY LOG STATUS")
-    except pymysql.MySQLError as error:
-        if error.args[0] != PARSE_ERROR:
-            raise
-        found = rows(connection, "SHOW MASTER STATUS")
+    """The binary log being written; empty without one."""
+    found = rows(connection, spoken(connection).log_status)
     return str(found[0][0]) if found else ""

@@ -17,9 +17,13 @@ from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
 )
+from restoreproof.engines.mysql_dialect import SUPPORTED, UnknownSeries, dialect, spoken, unfit
+from restoreproof.engines.mysql_image import version_in
 from restoreproof.engines.mysql_privileges import missing_privileges
 from restoreproof.errors import SourceUnavailable
 from restoreproof.references import Secret, SourceModel
+
+NO_INCREMENTS = "increments of MariaDB are not supported yet"
 
 
 class Heartbeat(BaseModel):
@@ -50,10 +54,7 @@ def probe(context: SourceContext) -> None:
     """Raise SourceUnavailable if the source cannot be backed up."""
     with closing(connect_source(context)) as connection:
         where = f"component {context.component}"
-        version = str(value(connection, "SELECT VERSION()"))
-        if "mariadb" in version.lower():
-            mend = "audit MySQL 8.0 or later; MariaDB is not supported yet"
-            raise SourceUnavailable(f"the source is {version}", where=where, mend=mend)
+        _require_support(context, str(value(connection, "SELECT VERSION()")))
         missing = set(source_of(context).databases) - set(user_databases(connection))
         if missing:
             what = f"no database {', '.join(sorted(missing))} at the source"
@@ -68,8 +69,27 @@ def probe(context: SourceContext) -> None:
         )
         if lacking:
             what = f"the backup user lacks {', '.join(lacking)}"
-            mend = "grant it; fixtures/agama/mysql/backup-user.sql grants what is needed"
+            mend = f"grant it; {spoken(connection).grants_file} grants what is needed"
             raise SourceUnavailable(what, where=where, mend=mend)
+
+
+def _require_support(context: SourceContext, version: str) -> None:
+    """Raise UserError unless the source's backups can be made, and restored into the image."""
+    where = f"component {context.component}"
+    try:
+        increments = dialect(version).increments
+    except UnknownSeries as unknown:
+        mend = f"supported are {SUPPORTED}"
+        raise SourceUnavailable(f"the source is {unknown}", where=where, mend=mend) from None
+    if context.increments and not increments:
+        mend = "leave out schedule.incremental of this component"
+        raise SourceUnavailable(NO_INCREMENTS, where=where, mend=mend)
+    assert context.image is not None
+    image = version_in(context.image, context.sandboxes)
+    if reason := unfit(version, image):
+        mend = "name an image of the source's own series"
+        what = f"image {context.image.reference}: {reason}"
+        raise SourceUnavailable(what, where=where, mend=mend)
 
 
 def connect_source(context: SourceContext) -> "Connection[Any]":

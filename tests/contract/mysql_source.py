@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
-from mysql_torture import BINARY, STATEMENTS, STRANGE, WIDE_BYTES
+from mysql_torture import BINARY, MYSQL, STATEMENTS, STRANGE, WIDE_BYTES
 from pymysql.connections import Connection
 from sources import PASSWORD, SECRET, WRONG_PASSWORD, Fault, Source
 
@@ -63,6 +63,10 @@ class MySQLTorture(Source):
         ),
         Fault("cut inside a statement", (lambda dump: dump[: len(dump) // 2],), refused="ERROR"),
     )
+    own: tuple[str, ...] = MYSQL
+    user_file = "backup-user.sql"
+    position = "@@GLOBAL.gtid_executed"
+    accounts = "SELECT user, host, account_locked FROM mysql.user"
 
     def __init__(self, container: Container, image: images.Image) -> None:
         self.image = image
@@ -79,12 +83,12 @@ class MySQLTorture(Source):
 
     def fill(self) -> None:
         """Make the databases and the user that backs up."""
-        for statement in STATEMENTS:
+        for statement in (*STATEMENTS, *self.own):
             rows(self.root, statement)
         rows(self.root, "INSERT INTO torture.binaries (b) VALUES (%s)", (BINARY,))
         wide = "INSERT INTO torture.wide (t) VALUES (REPEAT('\U0001f9e8 щ ', %s))"
         rows(self.root, wide, (WIDE_BYTES // 8,))
-        for statement in statements((FILES / "backup-user.sql").read_text(encoding="utf-8")):
+        for statement in statements((FILES / self.user_file).read_text(encoding="utf-8")):
             rows(self.root, statement)
         alter = "ALTER USER 'backup'@'%%' IDENTIFIED BY %s ACCOUNT UNLOCK"
         rows(self.root, alter, (SECRET,))
@@ -114,14 +118,14 @@ class MySQLTorture(Source):
         tables = rows(
             self.root,
             "SELECT table_schema, table_name FROM information_schema.tables"
-            " WHERE table_type = 'BASE TABLE' AND table_schema NOT IN"
+            " WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') AND table_schema NOT IN"
             " ('mysql', 'sys', 'performance_schema', 'information_schema')",
         )
         names = ", ".join(f"`{a.replace('`', '``')}`.`{b.replace('`', '``')}`" for a, b in tables)
         return (
-            value(self.root, "SELECT @@GLOBAL.gtid_executed"),
+            value(self.root, f"SELECT {self.position}"),
             rows(self.root, f"CHECKSUM TABLE {names}"),
-            rows(self.root, "SELECT user, host, account_locked FROM mysql.user"),
+            rows(self.root, self.accounts),
             rows(self.root, "SHOW DATABASES"),
         )
 

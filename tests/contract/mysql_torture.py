@@ -1,4 +1,7 @@
-"""SQL for what is hard to bring back: values at their limits, and names that need quoting."""
+"""SQL for what is hard to bring back: values at their limits, and names that need quoting.
+
+``STATEMENTS`` run on MySQL and MariaDB, ``MYSQL`` and ``MARIADB`` after them on one alone.
+"""
 
 STRANGE = "имя `с` пробелом, 100%"
 WIDE_BYTES = 2 * 1024**2
@@ -66,19 +69,11 @@ STATEMENTS = (
     """INSERT INTO documents (j) VALUES (NULL), ('null'), ('""'), ('{}'),
         ('{"a b": [1, 1.5, -0.0, 9007199254740993, true, null, "\\\\u0000 \\\\" ы 🧨"]}'),
         ('[18446744073709551615, 1e300]')""",
-    """CREATE TABLE shapes (id INT AUTO_INCREMENT PRIMARY KEY,
-        p POINT NOT NULL SRID 4326, g GEOMETRY, SPATIAL KEY (p))""",
-    """INSERT INTO shapes (p, g) VALUES
-        (ST_GeomFromText('POINT(59.4 24.7)', 4326), NULL),
-        (ST_GeomFromText('POINT(-90 180)', 4326), ST_GeomFromText('POLYGON((0 0,0 1,1 1,0 0))')),
-        (ST_GeomFromText('POINT(0 0)', 4326), ST_GeomFromText('GEOMETRYCOLLECTION EMPTY'))""",
-    "CREATE TABLE vectors (id INT PRIMARY KEY, v VECTOR(3))",
-    "INSERT INTO vectors VALUES (1, TO_VECTOR('[0.1, -2, 3e30]')), (2, NULL)",
     """CREATE TABLE computed (
         id INT PRIMARY KEY, a INT, hidden INT INVISIBLE DEFAULT 7,
         kept INT GENERATED ALWAYS AS (a * 2) STORED, shown INT GENERATED ALWAYS AS (a + 1) VIRTUAL,
-        made BINARY(16) DEFAULT (UUID_TO_BIN('6ccd780c-baba-1026-9564-5b8c656024db')),
-        CHECK (a <> 13), KEY ((a + 5)))""",
+        made BINARY(16) DEFAULT (UNHEX(REPEAT('1a', 16))),
+        CHECK (a <> 13), KEY (kept))""",
     "INSERT INTO computed (id, a, hidden) VALUES (1, 1, 8), (2, NULL, NULL)",
     "CREATE TABLE no_key (a INT, b VARCHAR(20))",
     "INSERT INTO no_key VALUES (1, 'same'), (1, 'same'), (1, 'same'), (2, NULL), (2, NULL)",
@@ -119,6 +114,61 @@ STATEMENTS = (
         SET c = CONCAT('100%', `a b`);
     END""",
     "CREATE FUNCTION one_more(a INT) RETURNS INT DETERMINISTIC RETURN a + 1",
-    """CREATE EVENT never ON SCHEDULE EVERY 1 YEAR STARTS '2099-01-01 00:00:00'
+    """CREATE EVENT never ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01 00:00:00'
         DISABLE DO DELETE FROM busy""",
+)
+MYSQL = (
+    """CREATE TABLE shapes (id INT AUTO_INCREMENT PRIMARY KEY,
+        p POINT NOT NULL SRID 4326, g GEOMETRY, SPATIAL KEY (p))""",
+    """INSERT INTO shapes (p, g) VALUES
+        (ST_GeomFromText('POINT(59.4 24.7)', 4326), NULL),
+        (ST_GeomFromText('POINT(-90 180)', 4326), ST_GeomFromText('POLYGON((0 0,0 1,1 1,0 0))')),
+        (ST_GeomFromText('POINT(0 0)', 4326), ST_GeomFromText('GEOMETRYCOLLECTION EMPTY'))""",
+    "CREATE TABLE vectors (id INT PRIMARY KEY, v VECTOR(3))",
+    "INSERT INTO vectors VALUES (1, TO_VECTOR('[0.1, -2, 3e30]')), (2, NULL)",
+    """CREATE TABLE functional (id INT PRIMARY KEY, a INT,
+        made BINARY(16) DEFAULT (UUID_TO_BIN('6ccd780c-baba-1026-9564-5b8c656024db')),
+        KEY ((a + 5)))""",
+    "INSERT INTO functional (id, a) VALUES (1, 1), (2, NULL)",
+)
+MARIADB = (
+    """CREATE TABLE shapes (id INT AUTO_INCREMENT PRIMARY KEY,
+        p POINT NOT NULL, g GEOMETRY, SPATIAL KEY (p))""",
+    """INSERT INTO shapes (p, g) VALUES
+        (ST_GeomFromText('POINT(59.4 24.7)', 4326), NULL),
+        (ST_GeomFromText('POINT(-90 180)'), ST_GeomFromText('POLYGON((0 0,0 1,1 1,1 0,0 0))'))""",
+    """CREATE TABLE addresses (
+        id INT AUTO_INCREMENT PRIMARY KEY, u UUID, four INET4, six INET6)""",
+    """INSERT INTO addresses (u, four, six) VALUES (NULL, NULL, NULL),
+        ('6ccd780c-baba-1026-9564-5b8c656024db', '255.255.255.255', '::ffff:1.2.3.4'),
+        ('00000000-0000-0000-0000-000000000000', '0.0.0.0', '2001:db8::ff')""",
+    """CREATE TABLE remembered (id INT PRIMARY KEY, a VARCHAR(20), b FLOAT, hidden INT INVISIBLE)
+        WITH SYSTEM VERSIONING""",
+    "INSERT INTO remembered VALUES (1, 'one', 0.5), (2, 'two', NULL), (3, '', 0)",
+    "UPDATE remembered SET a = 'другой' WHERE id = 1",
+    "DELETE FROM remembered WHERE id = 2",
+    """CREATE TABLE own_period (id INT PRIMARY KEY, a INT,
+        since TIMESTAMP(6) GENERATED ALWAYS AS ROW START INVISIBLE,
+        until TIMESTAMP(6) GENERATED ALWAYS AS ROW END INVISIBLE,
+        PERIOD FOR SYSTEM_TIME (since, until)) WITH SYSTEM VERSIONING""",
+    "INSERT INTO own_period VALUES (1, 1), (2, 2)",
+    "DELETE FROM own_period WHERE id = 1",
+    """CREATE TABLE booked (room INT, d1 DATE, d2 DATE, PERIOD FOR stay (d1, d2),
+        UNIQUE (room, stay WITHOUT OVERLAPS))""",
+    "INSERT INTO booked VALUES (1, '2024-01-01', '2024-02-01'), (1, '2024-02-01', '2024-02-02')",
+    "CREATE SEQUENCE `up; wards` START WITH 5 INCREMENT BY 3 CACHE 10",
+    "CREATE SEQUENCE downwards INCREMENT BY -2 MINVALUE -100 MAXVALUE -1 NOCACHE",
+    "CREATE SEQUENCE untouched START WITH 9223372036854775000",
+    "SELECT NEXTVAL(`up; wards`), NEXTVAL(downwards)",
+    "CREATE TABLE numbered (id INT DEFAULT NEXTVAL(`up; wards`) PRIMARY KEY, a INT)",
+    "INSERT INTO numbered (a) VALUES (1), (2)",
+    """CREATE AGGREGATE FUNCTION total(x INT) RETURNS INT DETERMINISTIC BEGIN
+        DECLARE sum INT DEFAULT 0;
+        DECLARE CONTINUE HANDLER FOR NOT FOUND RETURN sum;
+        LOOP FETCH GROUP NEXT ROW; SET sum = sum + x; END LOOP;
+    END""",
+    "SET SESSION sql_mode = ORACLE",
+    "CREATE PACKAGE tools AS FUNCTION one RETURN INT; END",
+    "CREATE PACKAGE BODY tools AS FUNCTION one RETURN INT AS BEGIN RETURN 1; END; END",
+    "SET SESSION sql_mode = DEFAULT",
 )

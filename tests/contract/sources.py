@@ -1,4 +1,4 @@
-"""Real sources for the contract tests, one provider an engine, registered by the engine's name.
+"""Real sources for the contract tests: a provider an engine by its name, and ``FURTHER`` ones.
 
 A provider starts a server or makes a repository, fills it with what is hard to bring back, and
 removes it in the end. An engine without a provider fails the suite.
@@ -22,6 +22,8 @@ from restoreproof.images import Image
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandboxes
 
+FURTHER = ("mariadb", "mariadb_newer")
+"""Sources of other servers that an engine backs up too."""
 PASSWORD = "CONTRACT_PASSWORD"
 WRONG_PASSWORD = "CONTRACT_WRONG_PASSWORD"
 SECRET = f"planted-{secrets.token_hex(8)}"
@@ -96,9 +98,9 @@ class Source(ABC):
 Provider = Callable[[Path], AbstractContextManager[Source]]
 
 
-def provider(engine: str) -> Provider:
-    """The provider of an engine: ``source`` in a module of its own beside this one."""
+def provider(name: str) -> Provider:
+    """The provider of this name: ``source`` in a module of its own beside this one."""
     os.environ[PASSWORD], os.environ[WRONG_PASSWORD] = SECRET, f"wrong-{SECRET}"
-    module: Any = import_module(f"{engine}_source")
+    module: Any = import_module(f"{name}_source")
     found: Provider = module.source
     return found

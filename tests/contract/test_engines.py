@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from docker.errors import APIError
-from sources import SECRET, Fault, Source, provider
+from sources import FURTHER, SECRET, Fault, Source, provider
 
 from restoreproof import docker_engine, engines
 from restoreproof.clock import system_clock
@@ -62,7 +62,7 @@ class Bench:
         return VaultCopy.of(self.vault.root, self._places / f"copy-{number}")
 
 
-@pytest.fixture(scope="module", params=engines.names())
+@pytest.fixture(scope="module", params=(*engines.names(), *FURTHER))
 def bench(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:

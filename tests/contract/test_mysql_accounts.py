@@ -1,7 +1,7 @@
-"""Users, roles and privileges of a real MySQL server, in another one."""
+"""Users, roles and privileges of a real server of MySQL and of MariaDB, in another one."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
@@ -26,7 +26,7 @@ CREATE TABLE app.t (a INT PRIMARY KEY, b INT);
 CREATE PROCEDURE app.p() SELECT 1;
 CREATE DEFINER=`owner`@`%` SQL SECURITY DEFINER VIEW app.v AS SELECT a FROM app.t;
 """
-WHO = """
+MYSQL = """
 CREATE ROLE reader, `it's a ``role```;
 GRANT SELECT ON app.* TO reader;
 GRANT reader TO `it's a ``role```;
@@ -34,11 +34,29 @@ CREATE USER plain@localhost IDENTIFIED BY 'p%q"r\\\\s' COMMENT 'DEFAULT ROLE x R
 CREATE USER fond@`10.%` IDENTIFIED BY 'x' DEFAULT ROLE reader REQUIRE SSL
   WITH MAX_USER_CONNECTIONS 3 PASSWORD EXPIRE INTERVAL 90 DAY ACCOUNT LOCK;
 GRANT reader TO fond@`10.%` WITH ADMIN OPTION;
-CREATE USER owner@`%` IDENTIFIED BY 'x';
 GRANT SELECT (a), UPDATE (b) ON app.t TO owner@`%`;
 GRANT EXECUTE ON PROCEDURE app.p TO plain@localhost WITH GRANT OPTION;
 GRANT BACKUP_ADMIN ON *.* TO plain@localhost;
 """
+MARIADB = """
+CREATE ROLE reader;
+CREATE ROLE `it's a ``role```;
+GRANT SELECT ON app.* TO reader;
+GRANT reader TO `it's a ``role```;
+GRANT INSERT ON app.t TO PUBLIC;
+CREATE USER plain@localhost IDENTIFIED BY 'p%q"r\\\\s';
+CREATE USER either@localhost IDENTIFIED VIA unix_socket OR mysql_native_password
+  USING PASSWORD('x');
+CREATE USER fond@`10.%` IDENTIFIED BY 'x' REQUIRE SUBJECT 'a TO b' ISSUER 'it is'
+  WITH MAX_USER_CONNECTIONS 3 ACCOUNT LOCK PASSWORD EXPIRE INTERVAL 90 DAY;
+GRANT reader TO fond@`10.%` WITH ADMIN OPTION;
+SET DEFAULT ROLE reader FOR fond@`10.%`;
+GRANT SELECT (a), UPDATE (b) ON app.t TO owner@`%`;
+GRANT EXECUTE ON PROCEDURE app.p TO plain@localhost WITH GRANT OPTION;
+GRANT BINLOG MONITOR ON *.* TO plain@localhost;
+GRANT PROXY ON plain@localhost TO either@localhost;
+"""
+IMAGES = {"MySQL": "restoreproof/mysql:9.7", "MariaDB": "restoreproof/mariadb:10.11"}
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +65,20 @@ def sandboxes() -> Sandboxes:
     return Sandboxes("test-accounts")
 
 
-@pytest.fixture
-def servers(sandboxes: Sandboxes) -> Iterator[tuple[RestoredMySQL, RestoredMySQL]]:
-    """Two empty servers."""
-    engine, image = engines.load("mysql"), ensure("restoreproof/mysql:9.7", print)
+@contextmanager
+def _servers(family: str, count: int, sandboxes: Sandboxes) -> Iterator[list[RestoredMySQL]]:
+    engine, image = engines.load("mysql"), ensure(IMAGES[family], print)
     with ExitStack() as stack:
-        made = [stack.enter_context(engine.provision(SOURCE, image, sandboxes)) for _ in range(2)]
-        assert isinstance(made[0], RestoredMySQL)
-        assert isinstance(made[1], RestoredMySQL)
-        yield made[0], made[1]
+        made = [
+            stack.enter_context(engine.provision(SOURCE, image, sandboxes)) for _ in range(count)
+        ]
+        yield [one for one in made if isinstance(one, RestoredMySQL)]
 
 
 def _restore(into: RestoredMySQL, artifacts: Mapping[str, bytes]) -> None:
     backup = BackupToRestore(
         position="",
+        source_version=into.server_version,
         facts={"accounts": "yes"},
         fingerprint=Fingerprint.of(METHOD, system_clock(), ()),
         read=lambda name: iter([artifacts[name]]),
@@ -68,19 +86,25 @@ def _restore(into: RestoredMySQL, artifacts: Mapping[str, bytes]) -> None:
     engines.load("mysql").load(into, backup)
 
 
+@pytest.mark.parametrize(
+    ("family", "who", "reader"),
+    [("MySQL", MYSQL, "`reader`@`%`"), ("MariaDB", MARIADB, "`reader`")],
+)
 def test_accounts_come_back_with_all_their_privileges(
-    servers: tuple[RestoredMySQL, RestoredMySQL],
+    sandboxes: Sandboxes, family: str, who: str, reader: str
 ) -> None:
     """Users, roles, defaults, limits and privileges of every level are equal after a restore."""
-    source, target = servers
-    statements = [one.strip() for one in WHO.split(";\n") if one.strip()]
+    with _servers(family, 2, sandboxes) as (source, target):
+        _accounts_come_back(source, target, who, reader)
+
+
+def _accounts_come_back(
+    source: RestoredMySQL, target: RestoredMySQL, who: str, reader: str
+) -> None:
     rows(source.connection, "CREATE USER owner@`%` IDENTIFIED BY 'x'")
-    for statement in CONTENT.split(";\n"):
+    for statement in (*CONTENT.split(";\n"), *who.split(";\n")):
         if statement.strip():
             rows(source.connection, statement.strip())
-    for statement in statements:
-        if not statement.startswith("CREATE USER owner"):
-            rows(source.connection, statement)
     accounts = read_accounts(source.connection, leave_out=source.administrator)
 
     _restore(
@@ -101,58 +125,76 @@ def test_accounts_come_back_with_all_their_privileges(
     rows(target.connection, "REVOKE SELECT ON app.* FROM reader")
     changed = read_accounts(target.connection, leave_out=target.administrator)
     seen = Fingerprint.of(METHOD, system_clock(), (account.item for account in changed))
-    assert [one.name for one in compare(expected, seen).differences] == ["`reader`@`%`"]
+    assert [one.name for one in compare(expected, seen).differences] == [reader]
 
 
-@pytest.mark.parametrize(
-    ("granted", "databases", "missing"),
-    [
-        (
-            (
-                "SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD, REPLICATION CLIENT,"
-                " REPLICATION SLAVE ON *.*"
-            ),
-            (),
-            (),
-        ),
-        ("ALL ON *.*", (), ()),
-        (
-            "SELECT, SHOW VIEW, EVENT, RELOAD, REPLICATION CLIENT, REPLICATION SLAVE ON *.*",
-            (),
-            ("TRIGGER on *.*",),
-        ),
-        ("SELECT, SHOW VIEW, TRIGGER, EVENT ON app.*", (), None),
-        (
-            "SELECT, SHOW VIEW, TRIGGER, EVENT ON `ap_`.*",
-            ("app",),
-            (
+BACKUP = "SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD, REPLICATION CLIENT, REPLICATION SLAVE"
+GRANTED: tuple[tuple[str, tuple[str, ...], dict[str, tuple[str, ...]]], ...] = (
+    (f"{BACKUP} ON *.*", (), {}),
+    ("ALL ON *.*", (), {}),
+    (
+        f"{BACKUP.replace(' TRIGGER,', '')} ON *.*",
+        (),
+        {"MySQL": ("TRIGGER on *.*",), "MariaDB": ("TRIGGER on *.*",)},
+    ),
+    (
+        "SELECT, SHOW VIEW, TRIGGER, EVENT ON `ap_`.*",
+        ("app",),
+        {
+            "MySQL": (
                 "RELOAD or FLUSH_TABLES on *.*",
                 "REPLICATION CLIENT on *.*",
                 "REPLICATION SLAVE on *.*",
+                "SHOW_ROUTINE on *.*",
                 "SELECT on mysql.* (or set source.accounts: false)",
             ),
-        ),
-    ],
+            "MariaDB": (
+                "RELOAD on *.*",
+                "BINLOG MONITOR on *.*",
+                "REPLICATION SLAVE on *.*",
+                "SELECT on mysql.proc",
+                "SELECT on mysql.* (or set source.accounts: false)",
+            ),
+        },
+    ),
 )
-def test_privileges_that_a_backup_needs_are_named(
-    servers: tuple[RestoredMySQL, RestoredMySQL],
-    granted: str,
-    databases: tuple[str, ...],
-    missing: tuple[str, ...] | None,
-) -> None:
-    """What a backup user lacks is named before a job would leave something out in silence."""
-    server, _ = servers
-    rows(server.connection, "CREATE USER b@localhost IDENTIFIED BY ''")
-    rows(server.connection, f"GRANT {granted} TO b@localhost")
-    assert server.sandbox.socket is not None
-    connection = connect("b", "", socket=server.sandbox.socket)
-    lacking = missing_privileges(
-        connection, databases, accounts=True, binary_log=True, increments=True
-    )
-    assert value(connection, "SELECT CURRENT_USER()") == "b@localhost"
-    connection.close()
+# What else is enough to see the routines.
+ROUTINES = {"MySQL": "SHOW_ROUTINE ON *.*", "MariaDB": "SELECT ON mysql.proc"}
 
-    if missing is None:
-        assert "SELECT on *.*" in lacking
-    else:
-        assert lacking == missing
+
+@pytest.mark.parametrize("family", IMAGES)
+def test_privileges_that_a_backup_needs_are_named(sandboxes: Sandboxes, family: str) -> None:
+    """What a backup user lacks is named before a job would leave something out in silence."""
+    with _servers(family, 1, sandboxes) as (server,):
+        for number, (granted, databases, missing) in enumerate(GRANTED):
+            user = f"b{number}@localhost"
+            rows(server.connection, f"CREATE USER {user} IDENTIFIED BY ''")
+            rows(server.connection, f"GRANT {granted} TO {user}")
+            assert _lacking(server, user, databases) == missing.get(family, ()), granted
+
+        rows(server.connection, f"GRANT {ROUTINES[family]} TO b3@localhost")
+        assert not [
+            one
+            for one in _lacking(server, "b3@localhost", ("app",))
+            if "OUTINE" in one or "proc" in one
+        ]
+        assert "SELECT on *.*" in _lacking(server, "b3@localhost", ())
+
+        rows(server.connection, "CREATE ROLE backups")
+        rows(server.connection, f"GRANT {BACKUP} ON *.* TO backups")
+        rows(server.connection, "CREATE USER r@localhost IDENTIFIED BY ''")
+        rows(server.connection, "GRANT backups TO r@localhost")
+        assert "TRIGGER on *.*" in _lacking(server, "r@localhost", ())
+        of = "TO" if family == "MySQL" else "FOR"
+        rows(server.connection, f"SET DEFAULT ROLE backups {of} r@localhost")
+        assert _lacking(server, "r@localhost", ()) == ()
+
+
+def _lacking(server: RestoredMySQL, user: str, databases: tuple[str, ...]) -> tuple[str, ...]:
+    assert server.sandbox.socket is not None
+    name = user.removesuffix("@localhost")
+    with closing(connect(name, "", socket=server.sandbox.socket)) as connection:
+        assert value(connection, "SELECT CURRENT_USER()") == user
+        return missing_privileges(
+            connection, databases, accounts=True, binary_log=True, increments=True
+        )
