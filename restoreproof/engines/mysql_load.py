@@ -45,9 +45,13 @@ def _load_content(restored: RestoredMySQL, backup: BackupToRestore) -> None:
             command = (*_client(restored), "--unbuffered", "--batch", "--skip-column-names")
             loaded = restored.sandbox.run(command, feed=feed, watch=answers.take)
             if loaded.exit_code != 0:
-                raise RestoreFailed(f"{restored.dialect.client}, loading {DUMP}: {loaded.complaint}")
+                raise RestoreFailed(
+                    f"{restored.dialect.client}, loading {DUMP}: {loaded.complaint}"
+                )
             if not feed.complete:
-                raise RestoreFailed(f"{restored.dialect.client}, loading {DUMP}: ended before the dump did")
+                raise RestoreFailed(
+                    f"{restored.dialect.client}, loading {DUMP}: ended before the dump did"
+                )
     except (RestoreFailed, pymysql.MySQLError) as error:
         restored.sandbox.require_running()
         if isinstance(error, RestoreFailed):
