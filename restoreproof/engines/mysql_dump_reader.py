@@ -83,7 +83,8 @@ _MADE_BY = re.compile(rb"(?m)^-- (?:MySQL|MariaDB) dump \d")
 _BLANK = re.compile(
     rb"(?>\s++|(?:--(?=\s)|#)[^\n]*+\n|/\*(?![!+]|M!\d{5,6} )(?>[^*]++|\*(?!/))*+\*/)+"
 )
-_DELIMITER = re.compile(rb"DELIMITER[ \t]+(\S+)[ \t]*\r?\n", re.IGNORECASE)
+# With a line that ends in \r\n the client takes the \r for part of the delimiter.
+_DELIMITER = re.compile(rb"DELIMITER[ \t]+(\S+)[ \t]*\n", re.IGNORECASE)
 _WITHIN = {
     quote: re.compile(body, re.DOTALL)
     for quote, body in (
