@@ -291,6 +291,9 @@ def _is_known_setting(text: bytes) -> bool:
     # With it a backslash is no escape, and every text would have to be cut in another way.
     if b"NO_BACKSLASH_ESCAPES" in text.upper() or b"(" in text:
         return False
+    # The client would print its answers in another character set.
+    if re.search(rb"UCS2|UTF16|UTF32", text, re.IGNORECASE):
+        return False
     named = _SET_NAMES.findall(text)
     if not named:
         return bool(re.match(_OPENED + rb"SET NAMES \w+", text, re.IGNORECASE))
