@@ -111,6 +111,8 @@ def test_objects_stay_whole() -> None:
         (b"SET @@SESSION.SQL_LOG_BIN= 0;\n", Kind.SETTING),
         (b"SET sql_mode='NO_BACKSLASH_ESCAPES';\n", Kind.REST),
         (b"SET sql_select_limit=0;\n", Kind.REST),
+        (b"SET character_set_results = utf16;\n", Kind.REST),
+        (b"DELIMITER ;;\r\nSELECT 1;;\r\n", Kind.REST),
         (b"SET @a = SLEEP(5);\n", Kind.REST),
         (b"FLUSH TABLES WITH READ LOCK;\n", Kind.REST),
         (b"START TRANSACTION;\n", Kind.REST),

@@ -29,7 +29,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     vault.prepare()
     backup = run_job(engine, bench.context, vault, "benchmark", None).backup
     assert backup is not None
-    peer, there = _load(bench, partial(_with_client, dump_of(backup)))
+    peer, there = _load(bench, partial(with_client, dump_of(backup)))
     ours, here = _load(bench, partial(_with_engine, backup))
     assert here == there
     yield Figure("logical_restore_ratio", round(ours / peer, 3), MOST, ours, peer)
@@ -66,7 +66,8 @@ def _with_engine(backup: StoredBackup, restored: Restored) -> None:
     )
 
 
-def _with_client(dump: Path, restored: RestoredMySQL) -> None:
+def with_client(dump: Path, restored: RestoredMySQL) -> None:
+    """``zstd -dc dump | mysql``."""
     command = (
         "mysql",
         f"--defaults-extra-file={OPTIONS_FILE}",

@@ -25,7 +25,8 @@ from restoreproof.outcomes import RestoreFailed
 
 LARGE_BYTES = 2 * 1024**2
 """A smaller table is loaded sooner than its keys could be made."""
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.5
+IDLE_SECONDS = 30
 NEVER_WAIT = {Kind.BLANK, Kind.UNLOCK}
 BETWEEN = {Kind.BLANK, Kind.SETTING}
 OWN = {Kind.LOCK, Kind.KEYS, Kind.ROWS}
@@ -54,7 +55,12 @@ class ClientAnswers:
             self._changed.notify_all()
 
     def line(self, token: str, loaders: Loaders) -> str:
-        """The line that begins with the token. Raise _ClientEnded, or a loader's error."""
+        """The line that begins with the token.
+
+        Raise _ClientEnded, a loader's error, or RestoreFailed if none will come: a dump can
+        turn the client's output off.
+        """
+        idle = 0.0
         while True:
             with self._changed:
                 *lines, self._printed = self._printed.split(b"\n")
@@ -63,8 +69,11 @@ class ClientAnswers:
                         return line.decode("ascii").strip()
                 if self._ended:
                     raise _ClientEnded
-                self._changed.wait(LOOK_SECONDS)
+                asked = self._changed.wait(LOOK_SECONDS)
             loaders.check()
+            idle = 0.0 if asked or loaders.server_works() else idle + LOOK_SECONDS
+            if idle > IDLE_SECONDS:
+                raise RestoreFailed("the mysql client does not answer in the midst of the dump")
 
 
 class DumpFeed:
@@ -76,7 +85,7 @@ class DumpFeed:
         self._answers = answers
         self._created = b""
         """The table whose definition was fed last, with no more than settings after it."""
-        self._held = list[Piece]()
+        self._held, self._held_bytes = list[Piece](), 0
         self._loading: LoadingTable | None = None
         self.complete = False
 
@@ -97,7 +106,8 @@ class DumpFeed:
                 yield from self._load(piece)
             else:
                 self._held.append(piece)
-                if sum(len(one.text) for one in self._held) >= LARGE_BYTES:
+                self._held_bytes += len(piece.text)
+                if piece.kind is Kind.ROWS and self._held_bytes >= LARGE_BYTES:
                     yield from self._begin_table()
         elif piece.kind in BETWEEN and self._held and not self._loading:
             self._held.append(piece)
@@ -133,7 +143,8 @@ class DumpFeed:
         yield f"\n{session_query(token)};\n".encode()
         session = session_of(self._answers.line(token, self._loaders))
         first = next(one.text for one in self._held if one.kind is Kind.ROWS)
-        held, self._held = [one for one in self._held if one.kind not in BETWEEN], []
+        held = [one for one in self._held if one.kind not in BETWEEN]
+        self._held, self._held_bytes = [], 0
         plan = self._plan(session, first)
         if plan is None:
             self._created = b""
@@ -181,5 +192,5 @@ class DumpFeed:
             self._loaders.wait()
 
     def _let_go(self) -> Iterator[bytes]:
-        held, self._held = self._held, []
+        held, self._held, self._held_bytes = self._held, [], 0
         yield from (one.text for one in held)

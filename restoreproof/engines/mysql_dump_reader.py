@@ -83,7 +83,8 @@ _MADE_BY = re.compile(rb"(?m)^-- (?:MySQL|MariaDB) dump \d")
 _BLANK = re.compile(
     rb"(?>\s++|(?:--(?=\s)|#)[^\n]*+\n|/\*(?![!+]|M!\d{5,6} )(?>[^*]++|\*(?!/))*+\*/)+"
 )
-_DELIMITER = re.compile(rb"DELIMITER[ \t]+(\S+)[ \t]*\r?\n", re.IGNORECASE)
+# With a line that ends in \r\n the client takes the \r for part of the delimiter.
+_DELIMITER = re.compile(rb"DELIMITER[ \t]+(\S+)[ \t]*\n", re.IGNORECASE)
 _WITHIN = {
     quote: re.compile(body, re.DOTALL)
     for quote, body in (
@@ -289,6 +290,9 @@ def _balanced(values: bytes) -> bool:
 def _is_known_setting(text: bytes) -> bool:
     # With it a backslash is no escape, and every text would have to be cut in another way.
     if b"NO_BACKSLASH_ESCAPES" in text.upper() or b"(" in text:
+        return False
+    # The client would print its answers in another character set.
+    if re.search(rb"UCS2|UTF16|UTF32", text, re.IGNORECASE):
         return False
     named = _SET_NAMES.findall(text)
     if not named:

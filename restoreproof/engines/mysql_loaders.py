@@ -107,6 +107,14 @@ class Loaders:
         """A connection beside those that load, for questions about tables."""
         return self._own
 
+    def server_works(self) -> bool:
+        """Whether the server is executing anything."""
+        statement = (
+            "SELECT COUNT(*) FROM information_schema.processlist"
+            " WHERE id <> CONNECTION_ID() AND command NOT IN ('Sleep', 'Daemon')"
+        )
+        return bool(rows(self._own, statement)[0][0])
+
     @property
     def unfinished(self) -> tuple[LoadingTable, ...]:
         """The tables whose rows or keys are not all there yet."""
