@@ -12,8 +12,12 @@ from pymysql.constants import CLIENT
 
 from restoreproof.errors import SourceUnavailable
 
-# A digest must not depend on the session that takes it.
-SESSION = "SET SESSION time_zone = '+00:00', SESSION sql_mode = ''"
+# A digest must not depend on the session that takes it, nor end before it is done: each server
+# takes its own comment for a setting and the other's for a comment.
+SESSION = (
+    "SET SESSION time_zone = '+00:00', SESSION sql_mode = ''"
+    " /*!80000 , SESSION max_execution_time = 0 */ /*M!101100 , SESSION max_statement_time = 0 */"
+)
 SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")
 CONNECT_SECONDS = 10
 ACCESS_DENIED = {1044, 1045, 1698}

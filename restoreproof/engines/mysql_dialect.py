@@ -119,12 +119,15 @@ MARIADB_10_11 = Dialect(
     # No part of a data directory is visible that another could not share: a server is told
     # by its machine and its place there.
     identity="CONCAT(@@GLOBAL.hostname, ':', @@GLOBAL.port, ':', @@GLOBAL.datadir)",
-    session=("SET SESSION max_statement_time = 0",),
+    session=(),
     account_session=(),
     exclusive_or=f"CONCAT({FOUR_LANES})",
     sandbox_options=(
         # An empty folder that only root can write to, and MariaDB knows no NULL.
         "--secure-file-priv=/mnt",
+        # Accounts that sign in with it can be made only where it is loaded; an image without it
+        # starts all the same.
+        "--plugin-load-add=auth_ed25519",
     ),
     system_accounts=("mariadb.sys",),
     anybody="``@`%`",

@@ -18,7 +18,7 @@ from restoreproof.demo.servers import address, publish, wait_until
 from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.mysql_connection import connect, rows, value
 from restoreproof.engines.mysql_restored import RestoredMySQL
-from restoreproof.engines.mysql_source import MySQLSource
+from restoreproof.engines.mysql_source import MySQLSource, connect_source
 from restoreproof.errors import UserError
 from restoreproof.images import ensure
 from restoreproof.jobs import run_job
@@ -66,8 +66,8 @@ def _server(*options: str) -> Iterator[SourceContext]:
 
 @pytest.fixture(scope="module")
 def source() -> Iterator[SourceContext]:
-    """A server of the series that the image has."""
-    with _server() as context:
+    """A server of the series that the image has, with little patience for other sessions."""
+    with _server("--max-statement-time=20") as context:
         yield context
 
 
@@ -108,6 +108,14 @@ def test_without_a_binary_log_there_is_a_backup_without_a_position(
         assert attempt.failure == ""
         assert [str(one) for one in attempt.comparison.differences] == []
         assert attempt.comparison.equal
+
+
+def test_a_session_of_ours_takes_the_time_that_it_needs(source: SourceContext) -> None:
+    """A limit for the estate's statements does not cut a digest short."""
+    with closing(connect_source(source)) as connection:
+        assert value(connection, "SELECT @@GLOBAL.max_statement_time") == 20
+        assert value(connection, "SELECT @@SESSION.max_statement_time") == 0
+        assert value(connection, "SELECT @@SESSION.time_zone") == "+00:00"
 
 
 def test_a_sandbox_of_mariadb_reads_and_writes_no_file(
