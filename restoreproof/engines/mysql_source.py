@@ -1,14 +1,14 @@
 """How a policy names a MySQL server, and whether it can be backed up."""
 
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pymysql
 from pydantic import BaseModel, ConfigDict
 from pymysql.connections import Connection
 
-from restoreproof.engines.contract import SourceContext
+from restoreproof.engines.contract import Clock, SourceContext
 from restoreproof.engines.mysql_connection import (
     QualifiedTable,
     connect,
@@ -120,6 +120,14 @@ def options_file(**options: str | int) -> bytes:
         escaped = str(option).replace("\\", "\\\\").replace('"', '\\"')
         lines.append(f'{name}="{escaped}"')
     return ("\n".join(lines) + "\n").encode()
+
+
+def clock_ahead(connection: "Connection[Any]", clock: Clock) -> timedelta:
+    """How far the server's clock is ahead of ours; negative if it is behind."""
+    asked = clock()
+    told: datetime = value(connection, "SELECT UTC_TIMESTAMP(6)")
+    # Between question and answer, half of the way there.
+    return told.replace(tzinfo=UTC) - asked - (clock() - asked) / 2
 
 
 def newest_heartbeat(connection: "Connection[Any]", source: SourceModel) -> datetime | None:
