@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import docker.errors
 from docker.models.containers import Container
@@ -39,6 +40,7 @@ PREFIX = f"restoreproof-{os.getpid()}-"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
 """All that the images' entrypoints need to give up being root."""
 POLL_SECONDS = 0.05
+DEATH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,27 @@ class Sandbox:
 
     def require_running(self) -> None:
         """Raise SandboxTrouble if the container died: then a failure says nothing of a backup."""
-        with engine_trouble():
-            self.container.reload()
-            state = self.container.attrs["State"]
+        deadline = time.monotonic() + DEATH_SECONDS
+        while (state := self._state())["Running"] and not self._obeys():
+            # A client loses its server a moment before the engine knows of the death.
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_SECONDS)
         if not state["Running"]:
             killed = "was killed for want of memory" if state.get("OOMKilled") else "died"
             mend = "give the sandbox more memory, or see what else this machine runs"
             raise SandboxTrouble(f"the sandbox {killed}: {self.last_words()}", mend=mend)
+
+    def _state(self) -> Mapping[str, Any]:
+        with engine_trouble():
+            self.container.reload()
+            return dict(self.container.attrs["State"])
+
+    def _obeys(self) -> bool:
+        try:
+            return self.run(["true"]).exit_code == 0
+        except SandboxTrouble:
+            return False
 
     def last_words(self) -> str:
         """The end of the container's log."""
