@@ -112,7 +112,7 @@ class ComponentAudit:
 
     @property
     def source_clock_ahead(self) -> timedelta:
-        """How far the source's clock was ahead of ours at the newest backup, where that is known."""
+        """How far the source's clock was ahead of ours when the newest backup was made."""
         with suppress(IndexError, RestoreFailed):
             return timedelta(seconds=float(self.backups[-1].manifest().facts.get(CLOCK_AHEAD, 0)))
         return timedelta()

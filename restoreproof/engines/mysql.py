@@ -28,7 +28,7 @@ from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
 )
-from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump
+from restoreproof.engines.mysql_dump import dump
 from restoreproof.engines.mysql_fingerprint import COUNTER, METHOD
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
@@ -39,9 +39,9 @@ from restoreproof.engines.mysql_source import (
     clock_ahead,
     connect_source,
     newest_heartbeat,
+    place_source_options,
     probe,
     source_of,
-    source_options,
 )
 from restoreproof.fingerprint import Comparison, Fingerprint, Item, settled
 from restoreproof.images import Image
@@ -84,7 +84,7 @@ class MySQL(Engine[MySQLSource]):
                 if not databases:
                     raise BackupFailed("the source holds no database, so nothing can be proven")
                 ahead = clock_ahead(connection, context.of.clock)
-                tools.place(OPTIONS_FILE, source_options(context.of))
+                place_source_options(tools, context.of)
                 accounts = read_accounts(connection) if source.accounts else ()
                 lag = replication_lag(connection)
                 connect_again = partial(connect_source, context.of)
@@ -108,7 +108,9 @@ class MySQL(Engine[MySQLSource]):
             # What a replica holds is as old as its lag.
             recovery_point=taken.taken_at - (lag or timedelta()),
             position=taken.position,
-            fingerprint=Fingerprint.of(METHOD, taken.taken_at, (*items, *account_items, *stands_still)),
+            fingerprint=Fingerprint.of(
+                METHOD, taken.taken_at, (*items, *account_items, *stands_still)
+            ),
             source_version=version,
             source_identity=identity,
             facts={

@@ -1,6 +1,7 @@
 """Connections to MySQL servers, and their refusals in a user's words."""
 
 import re
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ SESSION = "SET SESSION time_zone = '+00:00', SESSION sql_mode = ''"
 SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")
 CONNECT_SECONDS = 10
 ACCESS_DENIED = {1044, 1045, 1698}
+ENCRYPTION = re.compile(r"\b(SSL|TLS|certificate)\b", re.IGNORECASE)
 
 Row = tuple[Any, ...]
 
@@ -41,14 +43,19 @@ def connect(
     host: str | None = None,
     port: int = 3306,
     socket: Path | None = None,
+    encryption: ssl.SSLContext | None = None,
 ) -> "Connection[Any]":
-    """A connection with the session settings that digests need. Raise pymysql.MySQLError."""
+    """A connection with the session settings that digests need. Raise pymysql.MySQLError.
+
+    Without ``encryption`` the connection is encrypted where the server can, and nothing verified.
+    """
     return pymysql.connect(
         user=user,
         password=password,
         host=host,
         port=port,
         unix_socket=str(socket) if socket else None,
+        ssl=encryption,
         connect_timeout=CONNECT_SECONDS,
         charset="utf8mb4",
         autocommit=True,
@@ -87,5 +94,8 @@ def refusal(error: pymysql.MySQLError, *, where: str, server: str) -> SourceUnav
     if code in ACCESS_DENIED:
         mend = "correct user and password in the policy's source section, or grant access"
         return SourceUnavailable(f"{server} refused the login: {words}", where=where, mend=mend)
+    if ENCRYPTION.search(str(words)):
+        mend = "correct tls in the policy's source section, or the server's certificate"
+        return SourceUnavailable(f"{server} cannot be trusted: {words}", where=where, mend=mend)
     mend = "start the server, or correct host and port in the policy's source section"
     return SourceUnavailable(f"{server} cannot be reached: {words}", where=where, mend=mend)

@@ -33,9 +33,10 @@ def replication_lag(connection: "Connection[Any]") -> timedelta | None:
         status.get("Seconds_Behind_Source", status.get("Seconds_Behind_Master"))
         for status in channels
     ]
-    if None in behind:
+    known = [int(seconds) for seconds in behind if seconds is not None]
+    if len(known) < len(behind):
         return None
-    return timedelta(seconds=max(map(int, behind), default=0))
+    return timedelta(seconds=max(known, default=0))
 
 
 def _channels(connection: "Connection[Any]") -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ anew. Everything else is as in an audit.
 """
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -44,6 +45,11 @@ SHOWN = 150
 DUMP, ACCOUNTS, PRIVILEGES = "dump.sql.zst", "accounts.sql.zst", "privileges.sql.zst"
 LOGS = "binary-logs.tar.zst"
 FILES = folder("fixtures") / "agama" / "mysql"
+
+
+def tell(text: str) -> None:
+    """Say something that stands under a failed test, and with -s or -rP under any."""
+    sys.stdout.write(f"{text}\n")
 
 
 def seed() -> int:

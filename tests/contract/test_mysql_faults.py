@@ -10,7 +10,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,13 +30,14 @@ from mysql_bench import (
     same,
     seed,
     server,
+    tell,
 )
 
 from restoreproof import damage_binlog as logs
 from restoreproof import damage_content as faults
+from restoreproof import docker_engine
 from restoreproof.clock import system_clock
 from restoreproof.damage import Change
-from restoreproof import docker_engine
 from restoreproof.engines import mysql_dump
 from restoreproof.engines.contract import CLOCK_AHEAD
 from restoreproof.engines.mysql_replica import LAG, replication_lag
@@ -103,11 +104,13 @@ FAULTS = (
          "table shop.customers: other content"),
     _one("a separator moved", faults.replace_in_rows("customers", b"'x#y','z'", b"'x','y#z'"),
          "table shop.customers: other content"),
-    _one("a value moved to its neighbour", faults.replace_in_rows("customers", b"'','pq'", b"'p','q'"),
+    _one("a value moved to its neighbour", faults.replace_in_rows(
+             "customers", b"'','pq'", b"'p','q'"),
          "table shop.customers: other content"),
     _one("a float rounded", faults.replace_in_rows("orders", b",0.25,", b",0.3,"),
          "table shop.orders: other content"),
-    _one("a double rounded", faults.replace_in_rows("orders", b"3.141592653589793", b"3.14159265358979"),
+    _one("a double rounded", faults.replace_in_rows(
+             "orders", b"3.141592653589793", b"3.14159265358979"),
          "table shop.orders: other content"),
     _one("charset lost", faults.replace_in_definition(
              "customers", b"CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci", b"CHARSET=utf8mb3"),
@@ -119,20 +122,25 @@ FAULTS = (
          "table shop.customers: other content"),
     _one("letters lost to a small charset", faults.replace_in_rows(
              "customers", "щука".encode(), b"????"), "table shop.customers: other content"),
-    _one("time zone lost", faults.replace_text(b"SET TIME_ZONE='+00:00'", b"SET TIME_ZONE='+01:00'"),
+    _one("time zone lost", faults.replace_text(
+             b"SET TIME_ZONE='+00:00'", b"SET TIME_ZONE='+01:00'"),
          "table shop.orders: other content"),
-    _one("fraction of a second lost", faults.replace_in_rows("orders", b"10:00:00.500000", b"10:00:00"),
+    _one("fraction of a second lost", faults.replace_in_rows(
+             "orders", b"10:00:00.500000", b"10:00:00"),
          "table shop.orders: other content"),
     _one("generated column computed otherwise", faults.replace_in_definition(
              "orders", b"(`amount` * 2)", b"(`amount` * 3)"),
          "table shop.orders: other content", "table definition shop.orders: other content"),
-    _one("AUTO_INCREMENT reset", faults.replace_in_definition("counters", b" AUTO_INCREMENT=1000", b""),
+    _one("AUTO_INCREMENT reset", faults.replace_in_definition(
+             "counters", b" AUTO_INCREMENT=1000", b""),
          "auto-increment counter shop.counters: fewer than were seen before the backup"),
-    _one("index lost", faults.replace_in_definition("orders", b"  KEY `by_time` (`placed`),\n", b""),
+    _one("index lost", faults.replace_in_definition(
+             "orders", b"  KEY `by_time` (`placed`),\n", b""),
          "table definition shop.orders: other content"),
     _one("foreign key lost", faults.replace_in_definition(
              "orders",
-             b",\n  CONSTRAINT `of_customer` FOREIGN KEY (`customer`) REFERENCES `customers` (`id`)",
+             b",\n  CONSTRAINT `of_customer` FOREIGN KEY (`customer`)"
+             b" REFERENCES `customers` (`id`)",
              b""),
          "table definition shop.orders: other content"),
     _one("partition lost", faults.replace_in_definition(
@@ -142,7 +150,8 @@ FAULTS = (
          "table shop.files: other content"),
     _one("backslash lost", faults.replace_in_rows("files", b"275C0A", b"270A"),
          "table shop.files: other content"),
-    _one("invisible column lost its values", faults.replace_in_rows("customers", b"'z',7)", b"'z',0)"),
+    _one("invisible column lost its values", faults.replace_in_rows(
+             "customers", b"'z',7)", b"'z',0)"),
          "table shop.customers: other content"),
     _one("column no longer invisible", faults.replace_in_definition(
              "customers", b" /*!80023 INVISIBLE */", b""),
@@ -157,7 +166,8 @@ FAULTS = (
              b"SET sql_mode              = '' */ ;\nDELIMITER ;;\n/*!50003 CREATE*/ /*!50017",
              b"SET sql_mode = 'ANSI' */ ;\nDELIMITER ;;\n/*!50003 CREATE*/ /*!50017"),
          "trigger shop.stamp: other content"),
-    _one("missing trigger", faults.drop_object("TRIGGER", "stamp"), "trigger shop.stamp: is missing"),
+    _one("missing trigger", faults.drop_object(
+             "TRIGGER", "stamp"), "trigger shop.stamp: is missing"),
     _one("missing procedure", faults.drop_object("PROCEDURE", "greet"),
          "procedure shop.greet: is missing"),
     _one("missing function", faults.drop_object("FUNCTION", "half"),
@@ -192,7 +202,7 @@ FAULTS = (
 @pytest.fixture(scope="module")
 def drawn() -> random.Random:
     """All draws of this module."""
-    print(f"FAULT_SEED={seed()}")
+    tell(f"FAULT_SEED={seed()}")
     return random.Random(seed())
 
 
@@ -201,9 +211,9 @@ def matrix() -> Iterator[dict[str, Verdict]]:
     """What was found on each fault, printed in the end."""
     found: dict[str, Verdict] = {}
     yield found
-    print(f"\nfault -> finding (FAULT_SEED={seed()})")
+    tell(f"\nfault -> finding (FAULT_SEED={seed()})")
     for name, verdict in found.items():
-        print(f"  {name} -> {verdict}")
+        tell(f"  {name} -> {verdict}")
 
 
 @pytest.fixture(scope="module")
@@ -597,9 +607,7 @@ def test_an_increment_in_place_of_another_is_seen(
     first, last = (same(copy.vault, link) for link in chain)
     copy.rewrite(last, LOGS, _instead(content(first, LOGS)))
     last = same(copy.vault, last)
-    copy.restate(
-        last, facts={**last.manifest().facts, "logs": first.manifest().facts["logs"]}
-    )
+    copy.restate(last, facts={**last.manifest().facts, "logs": first.manifest().facts["logs"]})
 
     verdict = matrix["increment applied twice for the next"] = bench.verdict(copy.vault, last)
 
@@ -663,7 +671,7 @@ def test_events_of_the_estate_do_not_fire_in_the_sandbox(bench: Bench) -> None:
             assert attempt.restored is not None, attempt.failure
             assert attempt.manifest is not None
             time.sleep(1.5)
-            again = attempt.restored.fingerprint(attempt.manifest.fingerprint)
+            again = attempt.restored.fingertell(attempt.manifest.fingerprint)
             assert attempt.comparison.equal
             assert again.digest == attempt.manifest.fingerprint.digest
     finally:

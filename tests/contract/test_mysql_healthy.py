@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from mysql_bench import Bench, Server, Verdict, image, seed, server
+from mysql_bench import Bench, Server, Verdict, image, seed, server, tell
 from pymysql.connections import Connection
 
 from restoreproof.engines.mysql_connection import rows
@@ -127,7 +127,7 @@ def _load(source: Server) -> Iterator[list[int]]:
 
 def test_thirty_rounds_under_load(tmp_path: Path) -> None:
     """Every backup comes back equal, full or increment, whatever was written meanwhile."""
-    print(f"FAULT_SEED={seed()}")
+    tell(f"FAULT_SEED={seed()}")
     drawn = random.Random(seed())
     seen: list[tuple[str, Verdict]] = []
     # Nobody needs this source after a crash.
@@ -149,6 +149,6 @@ def test_thirty_rounds_under_load(tmp_path: Path) -> None:
 
     assert [(name, str(verdict)) for name, verdict in seen if verdict.found] == []
     kinds = [name.rpartition("-")[2] for name, _ in seen]
-    print(f"{kinds.count('full')} full, {kinds.count('incremental')} increments, {worked} actions")
+    tell(f"{kinds.count('full')} full, {kinds.count('incremental')} increments, {worked} actions")
     assert len(seen) == ROUNDS
     assert min(kinds.count("full"), kinds.count("incremental")) > 3

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import mysql_shop
 import pytest
-from mysql_bench import DUMP, Bench, Server, Verdict, image, same, server
+from mysql_bench import DUMP, Bench, Server, image, same, server
 
-from restoreproof import docker_engine
 from restoreproof import damage_content as faults
+from restoreproof import docker_engine
 from restoreproof.engines.mysql_connection import rows, value
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
 from restoreproof.errors import SandboxTrouble
@@ -34,8 +34,8 @@ class Attack:
 
     ``refused`` is part of the server's words, ``seen`` what is different after the restore; with
     neither the content is equal, and nothing else may have come of it; ``inside`` means that a
-    file may be written in the sandbox and in the folder of ours that goes with it. ``{host}`` and ``{port}``
-    are where our listener waits.
+    file may be written in the sandbox and in the folder of ours that goes with it. ``{host}``
+    and ``{port}`` are where our listener waits.
     """
 
     name: str
@@ -122,6 +122,15 @@ DEADLY: Mapping[str, str] = {
     "grant tables emptied": "DELETE FROM mysql.user; FLUSH PRIVILEGES;",
 }
 """What makes the sandbox useless: no pass may come of it, nor anything but a clear end."""
+
+
+GREED = """
+SET GLOBAL innodb_buffer_pool_size = 8589934592;
+SET SESSION max_heap_table_size = 8589934592, cte_max_recursion_depth = 4294967295;
+CREATE TABLE shop.evil (a CHAR(255)) ENGINE=MEMORY;
+INSERT INTO shop.evil WITH RECURSIVE n AS
+  (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT REPEAT('x', 255) FROM n;
+"""
 
 
 class Listener:
@@ -229,33 +238,21 @@ def test_an_attack_on_the_sandbox_is_no_pass(
     assert _left_of("bench") == []
 
 
-@pytest.mark.parametrize(
-    ("name", "sql"),
-    [
-        (
-            "memory",
-            "SET GLOBAL innodb_buffer_pool_size = 8589934592; SET SESSION max_heap_table_size ="
-            " 8589934592, cte_max_recursion_depth = 4294967295; CREATE TABLE shop.evil (a"
-            " CHAR(255)) ENGINE=MEMORY; INSERT INTO shop.evil WITH RECURSIVE n AS (SELECT 1 AS i"
-            " UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT REPEAT('x', 255) FROM n;",
-        ),
-    ],
-)
-def test_greed_is_limited(bench: Bench, full: StoredBackup, name: str, sql: str) -> None:
+def test_greed_is_limited(bench: Bench, full: StoredBackup) -> None:
     """What wants all memory is stopped at the sandbox's limit, and this machine goes on."""
     copy = bench.copy()
-    copy.rewrite(same(copy.vault, full), DUMP, faults.add_statements(sql))
+    copy.rewrite(same(copy.vault, full), DUMP, faults.add_statements(GREED))
     small = Bench(bench.server, bench.place)
     small.sandboxes = Sandboxes("greed", Limits(memory_bytes=640 * 1024**2))
-    with pytest.raises(SandboxTrouble, match="killed for want of memory"):
-        with small.restored(copy.vault, full) as attempt:
-            pytest.fail(f"{name}: {attempt.failure or 'restored'}")
+    with (
+        pytest.raises(SandboxTrouble, match="killed for want of memory"),
+        small.restored(copy.vault, full) as attempt,
+    ):
+        pytest.fail(attempt.failure or "restored")
     assert _left_of("greed") == []
 
 
-def test_persisted_settings_do_not_reach_the_next_sandbox(
-    bench: Bench, full: StoredBackup
-) -> None:
+def test_persisted_settings_do_not_reach_the_next_sandbox(bench: Bench, full: StoredBackup) -> None:
     """A sandbox is thrown away with what was persisted in it."""
     copy = bench.copy()
     evil = faults.add_statements("SET PERSIST max_connections = 7; SET PERSIST local_infile = ON;")
@@ -296,9 +293,7 @@ def _left_of(run: str) -> list[str]:
         labels = {"label": [f"org.restoreproof.run={run}", "org.restoreproof=sandbox"]}
         found = client.containers.list(all=True, filters=labels, ignore_removed=True)
         mine = Sandboxes(run).labels("sandbox")["org.restoreproof.process"]
-        return [
-            str(one.name) for one in found if one.labels["org.restoreproof.process"] == mine
-        ]
+        return [str(one.name) for one in found if one.labels["org.restoreproof.process"] == mine]
     finally:
         client.close()
 
