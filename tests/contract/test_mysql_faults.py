@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import mysql_shop
@@ -51,6 +52,7 @@ from restoreproof.vault import StoredBackup
 ROOT = Path(__file__).parents[2]
 TRUNCATIONS = BOUNDARIES = 10
 FLIPS = 10
+UNLOGGED = "SET SESSION sql_log_bin = 0"
 TRAILER = b"-- Dump completed"
 LAST_OBJECT = b"/*!50001 VIEW `named`"
 
@@ -494,15 +496,31 @@ def test_nothing_is_not_compared_with_nothing(
 def test_a_masked_account_is_refused(bench: Bench, matrix: dict[str, Verdict]) -> None:
     """A user who may see everything but one database would leave it out in silence."""
     run = bench.server.run
-    run("SET GLOBAL partial_revokes = ON", "REVOKE SELECT ON other.* FROM backup@`%`")
+    run(UNLOGGED, "SET GLOBAL partial_revokes = ON", "REVOKE SELECT ON other.* FROM backup@`%`")
     try:
         with pytest.raises(SourceUnavailable) as caught:
             bench.engine.probe(bench.context())
     finally:
-        run("GRANT SELECT ON *.* TO backup@`%`", "GRANT SELECT ON other.* TO backup@`%`")
-        run("REVOKE SELECT ON other.* FROM backup@`%`", "SET GLOBAL partial_revokes = OFF")
+        run(UNLOGGED, "GRANT SELECT ON other.* TO backup@`%`", "SET GLOBAL partial_revokes = OFF")
     matrix["masked account"] = Verdict("probe", str(caught.value))
     assert "SELECT on `other`.*" in str(caught.value)
+
+
+@pytest.mark.xfail(reason="the sandbox runs without partial_revokes, so its REVOKE is refused")
+def test_partial_revokes_are_no_false_alarm(bench: Bench) -> None:
+    """An account from which something was taken back comes back with just that."""
+    bench.server.run(
+        UNLOGGED,
+        "SET GLOBAL partial_revokes = ON",
+        "CREATE USER partly@`%`",
+        "GRANT SELECT, INSERT ON *.* TO partly@`%`",
+        "REVOKE INSERT ON shop.* FROM partly@`%`",
+    )
+    try:
+        verdict = bench.verdict(bench.vault, bench.store())
+    finally:
+        bench.server.run(UNLOGGED, "DROP USER partly@`%`", "SET GLOBAL partial_revokes = OFF")
+    assert str(verdict) == "equal"
 
 
 def test_a_replica_that_stands_still_is_never_equal(
@@ -633,14 +651,12 @@ def test_changes_outside_the_binary_log_are_seen(
     bench: Bench, chain: Sequence[StoredBackup], matrix: dict[str, Verdict]
 ) -> None:
     """What was written with sql_log_bin=0 is in no increment, and the comparison says where."""
-    bench.server.run(
-        "SET SESSION sql_log_bin = 0", "INSERT INTO shop.received VALUES (99, 'secret')"
-    )
+    bench.server.run(UNLOGGED, "INSERT INTO shop.received VALUES (99, 'secret')")
     try:
         increment = bench.store(chain[-1])
         verdict = matrix["writes outside the binary log"] = bench.verdict(bench.vault, increment)
     finally:
-        bench.server.run("SET SESSION sql_log_bin = 0", "DELETE FROM shop.received WHERE id = 99")
+        bench.server.run(UNLOGGED, "DELETE FROM shop.received WHERE id = 99")
 
     assert verdict.short == ("table shop.received: another count",)
 
@@ -671,7 +687,7 @@ def test_events_of_the_estate_do_not_fire_in_the_sandbox(bench: Bench) -> None:
             assert attempt.restored is not None, attempt.failure
             assert attempt.manifest is not None
             time.sleep(1.5)
-            again = attempt.restored.fingertell(attempt.manifest.fingerprint)
+            again = attempt.restored.fingerprint(attempt.manifest.fingerprint)
             assert attempt.comparison.equal
             assert again.digest == attempt.manifest.fingerprint.digest
     finally:
@@ -811,6 +827,7 @@ def test_every_fault_of_the_catalogue_is_shown() -> None:
             assert not row or row in rows[name], test
 
 
+@cache
 def _tests(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
