@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from restoreproof import recovery_objectives
-from restoreproof.engines.contract import Clock, Engine, SourceContext
+from restoreproof.engines.contract import CLOCK_AHEAD, Clock, Engine, SourceContext
 from restoreproof.errors import SourceUnavailable
 from restoreproof.evidence import Measure
 from restoreproof.images import Image
@@ -107,8 +107,15 @@ class ComponentAudit:
     def rpo_measured(self) -> Measure:
         """The loss that restored data shows."""
         return recovery_objectives.measured_rpo(
-            self.restored_heartbeat, self.has_heartbeat, self.loss
+            self.restored_heartbeat, self.has_heartbeat, self.loss, self.source_clock_ahead
         )
+
+    @property
+    def source_clock_ahead(self) -> timedelta:
+        """How far the source's clock was ahead of ours when the newest backup was made."""
+        with suppress(IndexError, RestoreFailed):
+            return timedelta(seconds=float(self.backups[-1].manifest().facts.get(CLOCK_AHEAD, 0)))
+        return timedelta()
 
     @property
     def rto_measured(self) -> Measure:

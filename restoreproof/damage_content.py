@@ -45,9 +45,74 @@ def null_to_empty(table: str) -> Change:
     return lambda dump: _in_insert(dump, table, change)
 
 
+def double_row(table: str, times: int = 1) -> Change:
+    """Store the last row of the table's first INSERT so many times more."""
+    return lambda dump: _in_insert(dump, table, lambda rows: rows + rows[-1:] * times)
+
+
+def swap_rows(one: str, other: str) -> Change:
+    """Give each of two tables the last row of the other's first INSERT."""
+
+    def change(dump: bytes) -> bytes:
+        first, second = _inserted(dump, one)[-1], _inserted(dump, other)[-1]
+        assert first != second, "the rows are equal"
+        dump = _in_insert(dump, one, lambda rows: [*rows[:-1], second])
+        return _in_insert(dump, other, lambda rows: [*rows[:-1], first])
+
+    return change
+
+
 def replace_in_rows(table: str, old: bytes, new: bytes) -> Change:
     """Store another text for one in all rows of the table's first INSERT."""
     return lambda dump: _in_insert(dump, table, lambda rows: [r.replace(old, new) for r in rows])
+
+
+def replace_in_definition(table: str, old: bytes, new: bytes) -> Change:
+    """Make the table with another text for one in its definition."""
+
+    def change(dump: bytes) -> bytes:
+        found = re.search(
+            rb"^CREATE TABLE `%s` \(\n.*?;$" % re.escape(table.encode()),
+            dump,
+            re.DOTALL | re.MULTILINE,
+        )
+        assert found, f"the dump makes no table {table}"
+        assert old in found[0], f"the definition of {table} holds no {old!r}"
+        return dump[: found.start()] + found[0].replace(old, new) + dump[found.end() :]
+
+    return change
+
+
+def replace_text(old: bytes, new: bytes) -> Change:
+    """Store another text for one, wherever it stands."""
+
+    def change(content: bytes) -> bytes:
+        assert old in content, f"nothing holds {old!r}"
+        return content.replace(old, new)
+
+    return change
+
+
+def drop_lines(text: bytes) -> Change:
+    """Leave out every line that holds a text."""
+
+    def change(content: bytes) -> bytes:
+        lines = content.splitlines(keepends=True)
+        kept = [line for line in lines if text not in line]
+        assert len(kept) < len(lines), f"no line holds {text!r}"
+        return b"".join(kept)
+
+    return change
+
+
+def add_statements(sql: str) -> Change:
+    """Let the dump do something more, as its last act."""
+
+    def change(dump: bytes) -> bytes:
+        at = dump.rindex(b"-- Dump completed")
+        return dump[:at] + sql.encode() + b"\n" + dump[at:]
+
+    return change
 
 
 def drop_object(kind: str, name: str) -> Change:
@@ -115,14 +180,25 @@ def _cut(dump: bytes, pattern: bytes, instead: bytes = b"") -> bytes:
 
 
 def _in_insert(dump: bytes, table: str, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
+    begin, end = _insert(dump, table)
+    rows = list(_rows(dump[begin:end]))
+    assert len(rows) > 1, f"{table} has one row alone"
+    return dump[:begin] + b",".join(change(rows)) + dump[end:]
+
+
+def _inserted(dump: bytes, table: str) -> list[bytes]:
+    """The rows of the table's first INSERT."""
+    begin, end = _insert(dump, table)
+    return list(_rows(dump[begin:end]))
+
+
+def _insert(dump: bytes, table: str) -> tuple[int, int]:
+    """Where the rows of the table's first INSERT begin and end."""
     start = re.search(
         rb"^INSERT INTO `%s` .*?VALUES\s" % re.escape(table.encode()), dump, re.MULTILINE
     )
     assert start, f"the dump holds no row of {table}"
-    end = dump.index(b";\n", start.end())
-    rows = list(_rows(dump[start.end() : end]))
-    assert len(rows) > 1, f"{table} has one row alone"
-    return dump[: start.end()] + b",".join(change(rows)) + dump[end:]
+    return start.end(), dump.index(b";\n", start.end())
 
 
 def _rows(values: bytes) -> Iterator[bytes]:

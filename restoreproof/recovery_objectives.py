@@ -12,6 +12,8 @@ from restoreproof.vault import StoredBackup
 from restoreproof.wording import duration
 
 NOTHING = timedelta()
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""How far a source's clock may be from ours before its heartbeats prove nothing."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,29 @@ def kept_rpo(backups: Sequence[StoredBackup], disaster: Disaster) -> Measure:
     return Measure(value=age, basis=basis)
 
 
-def measured_rpo(restored_heartbeat: datetime | None, named: bool, disaster: Disaster) -> Measure:
-    """The loss that restored data shows: the newest heartbeat in it against the last one."""
+def measured_rpo(
+    restored_heartbeat: datetime | None,
+    named: bool,
+    disaster: Disaster,
+    clock_ahead: timedelta = NOTHING,
+) -> Measure:
+    """The loss that restored data shows: the newest heartbeat in it against the last one.
+
+    ``clock_ahead`` is how far the source's clock was ahead of ours; negative if behind.
+    """
     if not named:
         return Measure(value=None, basis="the policy names no heartbeat")
+    if abs(clock_ahead) > CLOCK_TOLERANCE:
+        side = "ahead of" if clock_ahead > NOTHING else "behind"
+        basis = f"the source's clock is {duration(abs(clock_ahead))} {side} ours: set it right"
+        return Measure(value=None, basis=basis)
     if restored_heartbeat is None:
         return Measure(value=None, basis="no heartbeat was found in restored data")
     last = disaster.newest_heartbeat
+    if last and last > disaster.at + CLOCK_TOLERANCE:
+        # A row dated far ahead would be the newest for ever, and no loss would ever show.
+        basis = f"the newest heartbeat at the source, {last:%Y-%m-%dT%H:%M:%SZ}, lies in the future"
+        return Measure(value=None, basis=basis)
     until = last or disaster.at
     against = "the last at the source" if last else "the instant of the decision"
     basis = f"newest restored heartbeat {restored_heartbeat:%Y-%m-%dT%H:%M:%SZ} against {against}"

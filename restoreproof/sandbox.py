@@ -14,9 +14,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import docker.errors
 from docker.models.containers import Container
@@ -26,6 +27,7 @@ from testcontainers.core.container import DockerContainer
 from restoreproof import docker_engine
 from restoreproof.errors import SandboxTrouble
 from restoreproof.execution import Execution, OutputStream, engine_trouble, run
+from restoreproof.full_disk import DiskWatch, full_disk, watched
 from restoreproof.images import Image
 
 # Ryuk's image cannot be pulled everywhere; labels and ``clean`` do its work.
@@ -39,6 +41,7 @@ PREFIX = f"restoreproof-{os.getpid()}-"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
 """All that the images' entrypoints need to give up being root."""
 POLL_SECONDS = 0.05
+DEATH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Sandbox:
     limits: Limits
     socket: Path | None = None
     address: tuple[str, int] | None = None
+    disk: DiskWatch = field(default_factory=DiskWatch)
 
     def run(
         self,
@@ -104,14 +108,29 @@ class Sandbox:
             time.sleep(POLL_SECONDS)
 
     def require_running(self) -> None:
-        """Raise SandboxTrouble if the container died: then a failure says nothing of a backup."""
-        with engine_trouble():
-            self.container.reload()
-            state = self.container.attrs["State"]
+        """Raise SandboxTrouble if the container died or has no disk left.
+
+        Then a failure says nothing of a backup.
+        """
+        deadline = time.monotonic() + DEATH_SECONDS
+        full: str | None = None
+        while (state := self._state())["Running"] and (full := full_disk(self.container)) is None:
+            # A client loses its server a moment before the engine knows of the death.
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_SECONDS)
+        if place := full or self.disk.full:
+            mend = "make room where the engine keeps its containers, then run again"
+            raise SandboxTrouble(f"the sandbox's disk is full: {place}", mend=mend)
         if not state["Running"]:
             killed = "was killed for want of memory" if state.get("OOMKilled") else "died"
             mend = "give the sandbox more memory, or see what else this machine runs"
             raise SandboxTrouble(f"the sandbox {killed}: {self.last_words()}", mend=mend)
+
+    def _state(self) -> Mapping[str, Any]:
+        with engine_trouble():
+            self.container.reload()
+            return dict(self.container.attrs["State"])
 
     def last_words(self) -> str:
         """The end of the container's log."""
@@ -177,6 +196,7 @@ class Sandboxes:
                 limits=self.limits,
                 socket=shared / socket_name if inside else None,
                 address=None if inside else _published(container, port),
+                disk=stack.enter_context(watched(running)),
             )
 
     @contextmanager

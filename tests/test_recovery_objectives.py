@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from audits import LOST, attempt, components
+from vaults import store
 
 from restoreproof.component_audit import ComponentAudit
+from restoreproof.engines.contract import CLOCK_AHEAD
 from restoreproof.recovery_objectives import (
     Disaster,
     kept_rpo,
@@ -116,6 +118,40 @@ def test_loss_that_cannot_be_measured_is_no_figure(
 
     assert found.value is None
     assert basis in found.basis
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)])
+def test_loss_is_not_measured_with_a_wrong_clock(ahead: timedelta) -> None:
+    """Heartbeats of a source whose clock is an hour off prove no loss, however small it looks."""
+    told = LOST - 30 * MINUTE + ahead
+    for last in (None, told):
+        found = measured_rpo(told, True, Disaster(LOST, last), ahead)
+        assert found.value is None
+        assert "the source's clock is 1 h" in found.basis
+    beat = LOST - 30 * MINUTE
+    assert measured_rpo(beat, True, Disaster(LOST, beat), ahead / 61).value == timedelta()
+
+
+def test_heartbeat_dated_ahead_is_no_figure() -> None:
+    """A row dated far ahead is the newest on both sides for ever: that is no loss of nothing."""
+    stuck = LOST + 365 * DAY
+    found = measured_rpo(stuck, True, Disaster(LOST, stuck))
+
+    assert found.value is None
+    assert "at the source" in found.basis
+    assert "lies in the future" in found.basis
+    just_now = LOST + timedelta(seconds=1)
+    assert measured_rpo(just_now, True, Disaster(LOST, just_now)).value == timedelta()
+
+
+def test_clock_of_the_source_is_known_from_the_newest_backup(tmp_path: Path) -> None:
+    """What the newest backup says of the source's clock counts; saying nothing is no fault."""
+    (playbooks, _), vault = components(tmp_path, {"playbooks": 1})
+    assert playbooks.source_clock_ahead == timedelta()
+    store(vault, "playbooks-0", recovery_point=LOST, facts={CLOCK_AHEAD: "-3600.5"})
+    playbooks.choose(vault.backups("playbooks"), "all")
+
+    assert playbooks.source_clock_ahead == timedelta(seconds=-3600.5)
 
 
 def test_recovery_time_is_the_longest(playbooks: ComponentAudit) -> None:

@@ -18,6 +18,8 @@ from restoreproof.references import Secret, SourceModel, expand, reveal
 from restoreproof.sandbox import Sandboxes
 
 Clock = Callable[[], datetime]
+CLOCK_AHEAD = "clock_ahead_seconds"
+"""The fact of a backup that says how far the source's clock was ahead of ours; less if behind."""
 SourceT = TypeVar("SourceT", bound=SourceModel)
 
 

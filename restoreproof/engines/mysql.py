@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import pymysql
 
 from restoreproof.engines.contract import (
+    CLOCK_AHEAD,
     BackupContent,
     BackupContext,
     BackupToRestore,
@@ -28,22 +29,24 @@ from restoreproof.engines.mysql_connection import (
     value,
 )
 from restoreproof.engines.mysql_dialect import spoken, unfit
-from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump
-from restoreproof.engines.mysql_fingerprint import METHOD
+from restoreproof.engines.mysql_dump import dump
+from restoreproof.engines.mysql_fingerprint import COUNTER, METHOD
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
+from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
 from restoreproof.engines.mysql_source import (
     NO_INCREMENTS,
     MySQLSource,
+    clock_ahead,
     connect_source,
     newest_heartbeat,
+    place_source_options,
     probe,
     source_of,
-    source_options,
 )
-from restoreproof.fingerprint import Fingerprint, Item, settled
+from restoreproof.fingerprint import Comparison, Fingerprint, Item, settled
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
@@ -83,8 +86,10 @@ class MySQL(Engine[MySQLSource]):
                 databases = source.databases or user_databases(connection)
                 if not databases:
                     raise BackupFailed("the source holds no database, so nothing can be proven")
-                tools.place(OPTIONS_FILE, source_options(context.of))
+                ahead = clock_ahead(connection, context.of.clock)
+                place_source_options(tools, context.of)
                 accounts = read_accounts(connection) if source.accounts else ()
+                lag = replication_lag(connection)
                 connect_again = partial(connect_source, context.of)
                 with snapshot(connect_again, databases, context.of.clock) as taken:
                     if context.base is None:
@@ -101,10 +106,14 @@ class MySQL(Engine[MySQLSource]):
                 identity = str(value(connection, f"SELECT {spoken(connection).identity}"))
         except pymysql.MySQLError as error:
             raise BackupFailed(f"the source refused: {error.args[-1]}") from None
+        stands_still = (STANDS_STILL,) if lag is None else ()
         return BackupContent(
-            recovery_point=taken.taken_at,
+            # What a replica holds is as old as its lag.
+            recovery_point=taken.taken_at - (lag or timedelta()),
             position=taken.position,
-            fingerprint=Fingerprint.of(METHOD, taken.taken_at, (*items, *account_items)),
+            fingerprint=Fingerprint.of(
+                METHOD, taken.taken_at, (*items, *account_items, *stands_still)
+            ),
             source_version=version,
             source_identity=identity,
             facts={
@@ -112,6 +121,8 @@ class MySQL(Engine[MySQLSource]):
                 "lock_seconds": f"{taken.lock_seconds:.3f}",
                 "log_file": taken.log_file,
                 "accounts": "yes" if source.accounts else "no",
+                CLOCK_AHEAD: f"{ahead.total_seconds():.3f}",
+                LAG: "unknown" if lag is None else f"{lag.total_seconds():g}",
                 **facts,
             },
         )
@@ -173,7 +184,18 @@ def _store_increment(
     require_continuity(taken.reader, base, taken)
     with context.artifact(LOGS) as sink:
         names = store_logs(taken.reader, base, taken, tools, sink)
-    return taken.items(), {"base_position": base.position, "logs": " ".join(names)}
+    items = tuple(map(_without_bound, taken.items()))
+    return items, {"base_position": base.position, "logs": " ".join(names)}
+
+
+def _without_bound(item: Item) -> Item:
+    """The item; of a counter any value. What was rolled back has drawn numbers all the same.
+
+    No binary log holds those, so a replay cannot bring them back.
+    """
+    if item.kind != COUNTER:
+        return item
+    return item.model_copy(update={"comparison": Comparison.OPTIONAL})
 
 
 engine = MySQL()

@@ -1,6 +1,7 @@
 """Connections to MySQL servers, and their refusals in a user's words."""
 
 import re
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ SESSION = (
 SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")
 CONNECT_SECONDS = 10
 ACCESS_DENIED = {1044, 1045, 1698}
+ENCRYPTION = re.compile(r"\b(SSL|TLS|certificate)\b", re.IGNORECASE)
 
 Row = tuple[Any, ...]
 
@@ -47,10 +49,12 @@ def connect(
     port: int = 3306,
     socket: Path | None = None,
     several: bool = False,
+    encryption: ssl.SSLContext | None = None,
 ) -> "Connection[Any]":
     """A connection with the session settings that digests need. Raise pymysql.MySQLError.
 
     With ``several`` one query may hold several statements.
+    Without ``encryption`` the connection is encrypted where the server can, and nothing verified.
     """
     return pymysql.connect(
         user=user,
@@ -58,6 +62,7 @@ def connect(
         host=host,
         port=port,
         unix_socket=str(socket) if socket else None,
+        ssl=encryption,
         connect_timeout=CONNECT_SECONDS,
         charset="utf8mb4",
         autocommit=True,
@@ -97,5 +102,8 @@ def refusal(error: pymysql.MySQLError, *, where: str, server: str) -> SourceUnav
     if code in ACCESS_DENIED:
         mend = "correct user and password in the policy's source section, or grant access"
         return SourceUnavailable(f"{server} refused the login: {words}", where=where, mend=mend)
+    if ENCRYPTION.search(str(words)):
+        mend = "correct tls in the policy's source section, or the server's certificate"
+        return SourceUnavailable(f"{server} cannot be trusted: {words}", where=where, mend=mend)
     mend = "start the server, or correct host and port in the policy's source section"
     return SourceUnavailable(f"{server} cannot be reached: {words}", where=where, mend=mend)

@@ -26,6 +26,7 @@ from restoreproof.fingerprint import Comparison, Item
 from restoreproof.outcomes import BackupFailed
 
 METHOD = "mysql-rows-sha256-v1"
+COUNTER = "auto-increment counter"
 AUTO_INCREMENT = re.compile(r" AUTO_INCREMENT=\d+")
 # SHOW CREATE names a column's character set or not depending on how the table came to be, so
 # both are cut out here and the column's collation is taken from the data dictionary instead.
@@ -106,7 +107,7 @@ def counter_items(connection: "Connection[Any]", databases: Sequence[str]) -> It
     )
     for database, table, counter in rows(connection, statement, databases):
         yield Item(
-            kind="auto-increment counter",
+            kind=COUNTER,
             name=f"{database}.{table}",
             count=int(counter),
             comparison=Comparison.AT_LEAST,

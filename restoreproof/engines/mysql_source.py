@@ -1,14 +1,15 @@
 """How a policy names a MySQL server, and whether it can be backed up."""
 
+import ssl
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pymysql
 from pydantic import BaseModel, ConfigDict
 from pymysql.connections import Connection
 
-from restoreproof.engines.contract import SourceContext
+from restoreproof.engines.contract import Clock, SourceContext
 from restoreproof.engines.mysql_connection import (
     QualifiedTable,
     connect,
@@ -18,10 +19,14 @@ from restoreproof.engines.mysql_connection import (
     value,
 )
 from restoreproof.engines.mysql_dialect import SUPPORTED, UnknownSeries, dialect, spoken, unfit
+from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_image import version_in
 from restoreproof.engines.mysql_privileges import missing_privileges
-from restoreproof.errors import SourceUnavailable
+from restoreproof.errors import SourceUnavailable, UserError
 from restoreproof.references import Secret, SourceModel
+from restoreproof.sandbox import Sandbox
+
+AUTHORITIES_FILE = "/run/restoreproof/ca.pem"
 
 NO_INCREMENTS = "increments of MariaDB are not supported yet"
 
@@ -35,16 +40,38 @@ class Heartbeat(BaseModel):
     column: str
 
 
+class Encryption(BaseModel):
+    """That the connection has to be encrypted, and how the server proves who it is.
+
+    ``ca`` is a PEM file with the authorities to trust, relative to the policy; without it the
+    server proves nothing. ``identity`` says whether its certificate must bear the host's name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ca: str | None = None
+    identity: bool = True
+
+    @property
+    def mode(self) -> str:
+        """What MySQL's clients call it."""
+        if self.ca is None:
+            return "REQUIRED"
+        return "VERIFY_IDENTITY" if self.identity else "VERIFY_CA"
+
+
 class MySQLSource(SourceModel):
     """How to reach the server; without ``databases`` all but the server's own are taken.
 
-    ``accounts`` says whether users, roles and their privileges are backed up too.
+    ``accounts`` says whether users, roles and their privileges are backed up too. Without
+    ``tls`` a connection is encrypted where the server can, as MySQL's own clients do.
     """
 
     host: str
     port: int | str = 3306
     user: str
     password: Secret
+    tls: Encryption | None = None
     databases: tuple[str, ...] = ()
     accounts: bool = True
     heartbeat: Heartbeat | None = None
@@ -55,6 +82,10 @@ def probe(context: SourceContext) -> None:
     with closing(connect_source(context)) as connection:
         where = f"component {context.component}"
         _require_support(context, str(value(connection, "SELECT VERSION()")))
+        if context.increments and not has_binary_log(connection):
+            what = "the policy wants increments and the source writes no binary log"
+            mend = "set log_bin at the source, or leave schedule.incremental out of the policy"
+            raise SourceUnavailable(what, where=where, mend=mend)
         missing = set(source_of(context).databases) - set(user_databases(connection))
         if missing:
             what = f"no database {', '.join(sorted(missing))} at the source"
@@ -99,17 +130,24 @@ def connect_source(context: SourceContext) -> "Connection[Any]":
     server = f"MySQL server {host}:{port}"
     user, password = context.text(source.user), context.secret(source.password)
     try:
-        return connect(user, password, host=host, port=port)
+        return connect(user, password, host=host, port=port, encryption=_encryption(context))
     except pymysql.MySQLError as error:
         raise refusal(error, where=f"component {context.component}", server=server) from None
 
 
-def source_options(context: SourceContext) -> bytes:
-    """An option file with which client tools reach the source."""
+def place_source_options(tools: Sandbox, context: SourceContext) -> None:
+    """Give client tools all that they need to reach the source, in files and no argument."""
     source = source_of(context)
     host, port = _address(context)
     user, password = context.text(source.user), context.secret(source.password)
-    return options_file(user=user, password=password, host=host, port=port)
+    options: dict[str, str | int] = {}
+    if source.tls is not None:
+        options["ssl-mode"] = source.tls.mode
+    if authorities := _authorities(context):
+        tools.place(AUTHORITIES_FILE, authorities.encode())
+        options["ssl-ca"] = AUTHORITIES_FILE
+    content = options_file(user=user, password=password, host=host, port=port, **options)
+    tools.place(OPTIONS_FILE, content)
 
 
 def source_of(context: SourceContext) -> MySQLSource:
@@ -121,6 +159,42 @@ def source_of(context: SourceContext) -> MySQLSource:
 def has_binary_log(connection: "Connection[Any]") -> bool:
     """Whether the server writes a binary log."""
     return bool(value(connection, "SELECT @@GLOBAL.log_bin"))
+
+
+def _encryption(context: SourceContext) -> ssl.SSLContext | None:
+    wanted = source_of(context).tls
+    if wanted is None:
+        return None
+    authorities = _authorities(context)
+    where = f"component {context.component}"
+    try:
+        encryption = ssl.create_default_context(cadata=authorities)
+    except (ssl.SSLError, ValueError):
+        mend = "give a PEM file with the authority that signed the server's certificate"
+        raise UserError(
+            f"source.tls.ca {wanted.ca}: no certificate in it", where=where, mend=mend
+        ) from None
+    # The certificates that a MySQL server makes for itself are not to the letter.
+    encryption.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    encryption.check_hostname = bool(authorities) and wanted.identity
+    if not authorities:
+        encryption.verify_mode = ssl.CERT_NONE
+    return encryption
+
+
+def _authorities(context: SourceContext) -> str | None:
+    wanted = source_of(context).tls
+    if wanted is None or wanted.ca is None:
+        return None
+    path = context.folder / context.text(wanted.ca)
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"source.tls.ca {path} cannot be read: {getattr(error, 'strerror', None) or 'no PEM'}",
+            where=f"component {context.component}",
+            mend="give a PEM file with the authority that signed the server's certificate",
+        ) from None
 
 
 def _address(context: SourceContext) -> tuple[str, int]:
@@ -140,6 +214,14 @@ def options_file(**options: str | int) -> bytes:
         escaped = str(option).replace("\\", "\\\\").replace('"', '\\"')
         lines.append(f'{name}="{escaped}"')
     return ("\n".join(lines) + "\n").encode()
+
+
+def clock_ahead(connection: "Connection[Any]", clock: Clock) -> timedelta:
+    """How far the server's clock is ahead of ours; negative if it is behind."""
+    asked = clock()
+    told: datetime = value(connection, "SELECT UTC_TIMESTAMP(6)")
+    # Between question and answer, half of the way there.
+    return told.replace(tzinfo=UTC) - asked - (clock() - asked) / 2
 
 
 def newest_heartbeat(connection: "Connection[Any]", source: SourceModel) -> datetime | None:
