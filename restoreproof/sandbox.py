@@ -39,6 +39,9 @@ PREFIX = f"restoreproof-{os.getpid()}-"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
 """All that the images' entrypoints need to give up being root."""
 POLL_SECONDS = 0.05
+CRASH_SECONDS = 5
+KILLED = (137, 143)
+"""Exit codes of a container that something outside of it put an end to."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,26 @@ class Sandbox:
             killed = "was killed for want of memory" if state.get("OOMKilled") else "died"
             mend = "give the sandbox more memory, or see what else this machine runs"
             raise SandboxTrouble(f"the sandbox {killed}: {self.last_words()}", mend=mend)
+
+    def words_of_a_crash(self) -> str:
+        """The server's last words if it stopped by itself; empty if it goes on running.
+
+        Raise SandboxTrouble if it was killed from outside, which says nothing of the backup.
+        """
+        # Its connections end before it does.
+        deadline = time.monotonic() + CRASH_SECONDS
+        while True:
+            with engine_trouble():
+                self.container.reload()
+                state = self.container.attrs["State"]
+            if not state["Running"]:
+                break
+            if time.monotonic() > deadline:
+                return ""
+            time.sleep(POLL_SECONDS)
+        if state.get("OOMKilled") or state["ExitCode"] in KILLED:
+            self.require_running()
+        return self.last_words()
 
     def last_words(self) -> str:
         """The end of the container's log."""

@@ -16,9 +16,10 @@ from restoreproof.engines.mysql_connection import connect, quoted, rows, user_da
 from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_fingerprint import METHOD, counter_items, gtid_restored
+from restoreproof.engines.mysql_health import TableCheck, Usefulness, check_tables, write_and_read
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_snapshot import content_items
-from restoreproof.engines.mysql_source import newest_heartbeat, options_file
+from restoreproof.engines.mysql_source import MySQLSource, newest_heartbeat, options_file
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
@@ -37,6 +38,7 @@ SANDBOX_OPTIONS = (
     "--innodb-flush-log-at-trx-commit=0",
     "--skip-innodb-doublewrite",
 )
+CONNECTION_LOST = (2006, 2013)
 RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 
 
@@ -103,6 +105,21 @@ class RestoredMySQL(Restored):
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return newest_heartbeat(self.connection, source)
+
+    def check_tables(self) -> TableCheck:
+        """What CHECK TABLE says of everything. Raise RestoreFailed if the server dies of it."""
+        try:
+            # Without its accounts a restored server has no definer for its views either.
+            return check_tables(self.connection, views=self.with_accounts)
+        except pymysql.MySQLError as error:
+            lost = error.args[0] in CONNECTION_LOST
+            words = (self.sandbox.words_of_a_crash() if lost else "") or str(error.args[-1])
+            raise RestoreFailed(f"CHECK TABLE broke off: {words}") from None
+
+    def write_and_read(self, source: SourceModel) -> Usefulness:
+        """Write and read as the application does. Raise RestoreFailed with the server's words."""
+        assert isinstance(source, MySQLSource)
+        return write_and_read(self.connection, source.probe_query)
 
 
 @contextmanager

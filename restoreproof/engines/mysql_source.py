@@ -18,6 +18,7 @@ from restoreproof.engines.mysql_connection import (
     value,
 )
 from restoreproof.engines.mysql_dialect import SUPPORTED, UnknownSeries, dialect, spoken, unfit
+from restoreproof.engines.mysql_health import ApplicationProbe
 from restoreproof.engines.mysql_image import version_in
 from restoreproof.engines.mysql_privileges import missing_privileges
 from restoreproof.errors import SourceUnavailable
@@ -38,7 +39,8 @@ class Heartbeat(BaseModel):
 class MySQLSource(SourceModel):
     """How to reach the server; without ``databases`` all but the server's own are taken.
 
-    ``accounts`` says whether users, roles and their privileges are backed up too.
+    ``accounts`` says whether users, roles and their privileges are backed up too;
+    ``probe_query`` is what a restored server has to do to be of use to the application.
     """
 
     host: str
@@ -48,6 +50,7 @@ class MySQLSource(SourceModel):
     databases: tuple[str, ...] = ()
     accounts: bool = True
     heartbeat: Heartbeat | None = None
+    probe_query: ApplicationProbe | None = None
 
 
 def probe(context: SourceContext) -> None:

@@ -212,6 +212,27 @@ SCENARIOS = (
         damage=rewrite(MYSQL, damage_content.change_gtid),
     ),
     Scenario(
+        "MYS-002",
+        MYSQL,
+        "table of the restored server cut off",
+        "mysql.frail: Size of indexfile is: 512",
+        tampering="corrupt_table",
+    ),
+    Scenario(
+        "MYS-003",
+        MYSQL,
+        "restored server cannot write",
+        "the restored server refuses the application's probe: The MySQL server is running with",
+        tampering="refuse_rows",
+    ),
+    Scenario(
+        "MYS-003",
+        MYSQL,
+        "probe of the application reads too little",
+        "the application's probe wrote 1 rows and read ",
+        policy=("at_least: 100", "at_least: 1000000"),
+    ),
+    Scenario(
         "INF-001",
         INFLUXDB,
         "restored server cannot write",
