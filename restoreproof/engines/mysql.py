@@ -23,6 +23,11 @@ from restoreproof.engines.mysql_accounts import (
     read_accounts,
 )
 from restoreproof.engines.mysql_binlog import LOGS, replay_logs, require_continuity, store_logs
+from restoreproof.engines.mysql_configuration import (
+    NO_PLACE,
+    require_configuration,
+    store_configuration,
+)
 from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
@@ -32,6 +37,7 @@ from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump
 from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
+from restoreproof.engines.mysql_logs import require_logs, store_server_logs
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
 from restoreproof.engines.mysql_source import (
@@ -59,9 +65,15 @@ class MySQL(Engine[MySQLSource]):
         "definition of every database, table, sequence, view, trigger, routine, event and account"
     )
     needs_image = True
-    covers = frozenset({"data"})
+    covers = frozenset({"data", "configuration", "logs"})
     kinds = frozenset({"full", "incremental"})
     source_model = MySQLSource
+
+    def gap(self, source: SourceModel, kind: str) -> str:
+        assert isinstance(source, MySQLSource)
+        if kind == "configuration" and source.configuration is None:
+            return NO_PLACE
+        return super().gap(source, kind)
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         assert isinstance(source, MySQLSource)
@@ -70,6 +82,9 @@ class MySQL(Engine[MySQLSource]):
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
+        with closing(connect_source(context)) as connection:
+            require_configuration(context, connection)
+            require_logs(context, connection)
 
     def back_up(self, context: BackupContext) -> BackupContent:
         source = source_of(context.of)
@@ -97,6 +112,8 @@ class MySQL(Engine[MySQLSource]):
                     (account.item for account in after),
                     "the account was changed at the source during the backup",
                 )
+                configuration, configuration_facts = store_configuration(context, connection)
+                logs, log_facts = store_server_logs(context, connection)
                 version = str(value(connection, "SELECT VERSION()"))
                 identity = str(value(connection, f"SELECT {spoken(connection).identity}"))
         except pymysql.MySQLError as error:
@@ -104,7 +121,9 @@ class MySQL(Engine[MySQLSource]):
         return BackupContent(
             recovery_point=taken.taken_at,
             position=taken.position,
-            fingerprint=Fingerprint.of(METHOD, taken.taken_at, (*items, *account_items)),
+            fingerprint=Fingerprint.of(
+                METHOD, taken.taken_at, (*items, *account_items, *configuration, *logs)
+            ),
             source_version=version,
             source_identity=identity,
             facts={
@@ -113,6 +132,8 @@ class MySQL(Engine[MySQLSource]):
                 "log_file": taken.log_file,
                 "accounts": "yes" if source.accounts else "no",
                 **facts,
+                **configuration_facts,
+                **log_facts,
             },
         )
 
@@ -132,11 +153,13 @@ class MySQL(Engine[MySQLSource]):
         assert isinstance(restored, RestoredMySQL)
         _require_fit(restored, backup)
         load_dump(restored, backup)
+        restored.take_files(backup)
 
     def replay(self, restored: Restored, increment: BackupToRestore) -> None:
         assert isinstance(restored, RestoredMySQL)
         _require_fit(restored, increment)
         replay_logs(restored.connection, restored.sandbox, restored.socket, increment)
+        restored.take_files(increment)
 
 
 def _require_fit(restored: RestoredMySQL, backup: BackupToRestore) -> None:

@@ -21,6 +21,7 @@ from restoreproof.engines.mysql_dialect import SUPPORTED, UnknownSeries, dialect
 from restoreproof.engines.mysql_health import ApplicationProbe
 from restoreproof.engines.mysql_image import version_in
 from restoreproof.engines.mysql_privileges import missing_privileges
+from restoreproof.engines.mysql_server_files import ServerFilesSource
 from restoreproof.errors import SourceUnavailable
 from restoreproof.references import Secret, SourceModel
 
@@ -41,6 +42,7 @@ class MySQLSource(SourceModel):
 
     ``accounts`` says whether users, roles and their privileges are backed up too;
     ``probe_query`` is what a restored server has to do to be of use to the application.
+    ``configuration`` and ``logs`` say where the server's files can be read.
     """
 
     host: str
@@ -51,6 +53,8 @@ class MySQLSource(SourceModel):
     accounts: bool = True
     heartbeat: Heartbeat | None = None
     probe_query: ApplicationProbe | None = None
+    configuration: ServerFilesSource | None = None
+    logs: ServerFilesSource | None = None
 
 
 def probe(context: SourceContext) -> None:
