@@ -101,6 +101,8 @@ def test_restored_logs_reach_up_to_the_backup(attempt, restored, observe):
     that the server had written when the backup was made.
     """
     found = restored.check_logs()
+    if not found.examined:
+        pytest.skip("the backup holds no logs")
     differences = [str(one) for one in attempt.comparison.differences if one.kind == "log"]
     observe(
         examined=found.examined,

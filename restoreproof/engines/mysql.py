@@ -82,8 +82,8 @@ class MySQL(Engine[MySQLSource]):
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
+        require_configuration(context)
         with closing(connect_source(context)) as connection:
-            require_configuration(context, connection)
             require_logs(context, connection)
 
     def back_up(self, context: BackupContext) -> BackupContent:

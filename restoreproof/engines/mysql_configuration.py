@@ -4,10 +4,9 @@ Option files are taken where the policy says that they lie, with all that they i
 values may be secrets, so nothing but digests of whole files leaves the vault.
 """
 
-import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from contextlib import suppress
 from typing import Any
 
 import pymysql
@@ -15,12 +14,13 @@ from pymysql.connections import Connection
 
 from restoreproof.engines.contract import BackupContext, BackupToRestore, SourceContext
 from restoreproof.engines.mysql_connection import Row, rows
-from restoreproof.engines.mysql_file_archive import Collection, restored_items, unpack
+from restoreproof.engines.mysql_file_archive import Collection, collecting, restored_items, unpack
 from restoreproof.engines.mysql_option_files import (
     PERSISTED,
     PLUGINS,
     VARIABLES,
     ConfigurationCheck,
+    Include,
     included,
     is_read,
     option_file,
@@ -45,6 +45,7 @@ FOLDER = "/var/tmp/restoreproof-configuration"  # noqa: S108  # inside a contain
 ITEM = "configuration file"
 STANDARD = ("/etc/my.cnf", "/etc/mysql/my.cnf")
 """Where mysqld looks first of all."""
+OPTION_FILE = (".cnf", ".ini")
 NO_PLACE = (
     "the policy does not say where the server's option files are: give source.configuration"
     " with the server's container, or the folder that it takes for /"
@@ -52,18 +53,10 @@ NO_PLACE = (
 NO_SUCH_TABLE = 1146
 
 
-def require_configuration(context: SourceContext, connection: "Connection[Any]") -> None:
-    """Raise SourceUnavailable unless the configuration that the policy wants can be read."""
+def require_configuration(context: SourceContext) -> None:
+    """Raise SourceUnavailable unless the option files are where the policy says."""
     place = source_of(context).configuration
-    if KIND not in context.coverage:
-        return
-    try:
-        _persisted(connection)
-    except pymysql.MySQLError as error:
-        mend = "grant it SELECT on performance_schema.*, or cover no configuration"
-        what = f"the backup user may not read the configuration: {error.args[-1]}"
-        raise SourceUnavailable(what, where=f"component {context.component}", mend=mend) from None
-    if place is None:
+    if KIND not in context.coverage or place is None:
         return
     with opened(context, place) as files:
         named = [context.text(path) for path in place.files]
@@ -84,14 +77,15 @@ def store_configuration(
     if KIND not in context.of.coverage:
         return (), {}
     place = source_of(context.of).configuration
-    with context.artifact(CONFIGURATION) as sink:
-        collection = Collection(ITEM, sink)
+    with context.artifact(CONFIGURATION) as sink, collecting(ITEM, sink) as collection:
         collection.add_text(VARIABLES, _as_json(rows(connection, "SHOW GLOBAL VARIABLES")))
         collection.add_text(PLUGINS, _as_json(_plugins(connection)))
         collection.add_text(PERSISTED, _persisted(connection))
         option_files = _store_files(context.of, place, collection) if place else ()
-        items = collection.finish()
-    return items, {"configuration": "yes", "option_files": "\n".join(option_files)}
+    return tuple(collection.items.values()), {
+        "configuration": "yes",
+        "option_files": "\n".join(option_files),
+    }
 
 
 def restore_configuration(sandbox: Sandbox, backup: BackupToRestore) -> None:
@@ -135,40 +129,38 @@ def _option_files(files: Files, named: list[str]) -> tuple[str, ...]:
     """The files with which a server begins: those named, or those where it looks first."""
     found = []
     for path in named or STANDARD:
-        try:
-            first = next(files.walk(path), None)
-        except NotThere:
+        if not path.endswith(OPTION_FILE):
             continue
-        if first is not None and first.content is not None:
-            found.append(path)
+        with suppress(NotThere):
+            if files.whole(path).content is not None:
+                found.append(path)
     return tuple(found)
 
 
 def _store_option_file(files: Files, path: str, collection: Collection) -> None:
-    found = next(files.walk(path))
-    content = found.read()
-    collection.add(replace(found, size=len(content), content=io.BytesIO(content)))
-    for include in included(content):
-        try:
-            if include.folder:
-                names = _store_folder(files, include.path, collection)
-            else:
-                names = [include.path]
-            for name in names:
+    found = files.whole(path)
+    collection.add(found)
+    if found.content is None:
+        return
+    found.content.seek(0)
+    for include in included(found.read()):
+        # What a server makes of one that is not there, a check asks the restored one.
+        with suppress(NotThere):
+            for name in _names(files, include, collection):
                 if name not in collection.items:
-                    _store_option_file(files, name, collection)
-        except NotThere:
-            # What a server makes of it, a check asks the restored one.
-            continue
+                    with suppress(NotThere):
+                        _store_option_file(files, name, collection)
 
 
-def _store_folder(files: Files, path: str, collection: Collection) -> list[str]:
-    """Store a folder without what is in it; the option files in it that a server reads."""
+def _names(files: Files, include: Include, collection: Collection) -> list[str]:
+    """The option files that a directive names; a folder itself is stored too."""
+    if not include.folder:
+        return [include.path]
     names = []
-    for found in files.walk(path):
-        if found.content is None and found.path == path:
+    for found in files.walk(include.path):
+        if found.content is None and found.path == include.path:
             collection.add(found)
-        elif found.content is not None and is_read(found.path, path):
+        elif found.content is not None and is_read(found.path, include.path):
             names.append(found.path)
     return names
 

@@ -5,7 +5,8 @@ import io
 import stat
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO, Protocol
 
 from restoreproof.engines.contract import ArtifactSink
@@ -19,17 +20,13 @@ FILES = "files"
 CHUNK_BYTES = 1024 * 1024
 
 
-@dataclass
 class Collection:
     """A tar that is being written into an artifact, and an item for each file in it."""
 
-    kind: str
-    sink: ArtifactSink
-    items: dict[str, Item] = field(default_factory=dict)
-    _tar: tarfile.TarFile = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._tar = tarfile.open(fileobj=_Writer(self.sink), mode="w|")  # noqa: SIM115  # closed in finish
+    def __init__(self, kind: str, tar: tarfile.TarFile) -> None:
+        self.items: dict[str, Item] = {}
+        self._kind = kind
+        self._tar = tar
 
     def add(self, found: Found) -> None:
         """Take a file or folder of the server, once."""
@@ -49,11 +46,6 @@ class Collection:
         content = text.encode("utf-8", "surrogateescape")
         self._add(name, tarfile.TarInfo(name), io.BytesIO(content), len(content))
 
-    def finish(self) -> tuple[Item, ...]:
-        """End the tar; the items of all that is in it."""
-        self._tar.close()
-        return tuple(self.items.values())
-
     def _add(self, name: str, member: tarfile.TarInfo, content: IO[bytes], size: int) -> None:
         # A log may grow meanwhile: what counts is what it was when it was opened.
         member.size = size
@@ -62,7 +54,22 @@ class Collection:
             self._tar.addfile(member, reader)
         except (OSError, tarfile.TarError):
             raise BackupFailed(f"{name} became shorter while it was read") from None
-        self.items[name] = Item(kind=self.kind, name=name, count=size, digest=reader.digest)
+        self.items[name] = Item(kind=self._kind, name=name, count=size, digest=reader.digest)
+
+
+@contextmanager
+def collecting(kind: str, sink: ArtifactSink) -> Iterator[Collection]:
+    """A tar into ``sink``, whole when the block ends without an exception."""
+    writer = _Writer(sink)
+    tar = tarfile.open(fileobj=writer, mode="w|")  # noqa: SIM115  # half a tar is not to be ended
+    try:
+        yield Collection(kind, tar)
+    except BaseException:
+        # Even one that nobody closes writes its end when it is forgotten.
+        writer.abandoned = True
+        raise
+    finally:
+        tar.close()
 
 
 def unpack(sandbox: Sandbox, folder: str, content: Iterator[bytes]) -> None:
@@ -145,10 +152,12 @@ class _Writer(io.RawIOBase):
 
     def __init__(self, sink: ArtifactSink) -> None:
         self._sink = sink
+        self.abandoned = False
 
     def writable(self) -> bool:
         return True
 
     def write(self, content: bytes) -> int:  # type: ignore[override]  # as tarfile calls it
-        self._sink.write(content)
+        if not self.abandoned:
+            self._sink.write(content)
         return len(content)

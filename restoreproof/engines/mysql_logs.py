@@ -27,6 +27,7 @@ from restoreproof.engines.mysql_file_archive import (
     FILES,
     Collection,
     HashingSink,
+    collecting,
     restored_files,
     restored_items,
     unpack,
@@ -123,8 +124,11 @@ def store_server_logs(
                 items.append(_store_table(connection, log, sink))
     place = source_of(context.of).logs
     if place is not None:
-        with opened(context.of, place) as files, context.artifact(LOGS) as sink:
-            collection = Collection(ITEM, sink)
+        with (
+            opened(context.of, place) as files,
+            context.artifact(LOGS) as sink,
+            collecting(ITEM, sink) as collection,
+        ):
             for log in logs:
                 problem = _store_file(files, log.file, collection)
                 # What SQL shows of a log is all of it: then the file is not needed.
@@ -132,7 +136,7 @@ def store_server_logs(
             for path in place.files:
                 if problem := _store_file(files, context.of.text(path), collection):
                     raise BackupFailed(problem)
-            items += collection.finish()
+        items += collection.items.values()
     missing = [f"{name} log: {problem}" for name, problem in lacking.items() if problem]
     if missing and place is None:
         missing.append(GIVE_PLACE)
@@ -186,13 +190,8 @@ def _logs(connection: "Connection[Any]") -> tuple[Log, ...]:
     known = {str(name): str(setting) for name, setting in rows(connection, "SHOW GLOBAL VARIABLES")}
     outputs = known.get("log_output", "").upper().split(",")
     name, table, order = ERROR_LOG
-    database, _, relation = table.partition(".")
     # Switched off, performance_schema has the table still, and nothing in it.
-    shown = known.get("performance_schema") == "ON" and rows(
-        connection,
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
-        (database, relation),
-    )
+    shown = known.get("performance_schema") == "ON" and _has(connection, table)
     file = known.get("log_error", "")
     found = [Log(name, table if shown else "", order, "" if file == "stderr" else file)]
     for name, switch, order in (
@@ -209,6 +208,16 @@ def _logs(connection: "Connection[Any]") -> tuple[Log, ...]:
         else one
         for one in found
     )
+
+
+def _has(connection: "Connection[Any]", table: str) -> bool:
+    try:
+        rows(connection, f"SELECT 1 FROM {table} LIMIT 1")
+    except pymysql.MySQLError as error:
+        if error.args[0] != NO_SUCH_TABLE:
+            raise
+        return False
+    return True
 
 
 def _not_shown(connection: "Connection[Any]", log: Log) -> str:

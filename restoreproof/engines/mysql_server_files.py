@@ -82,6 +82,14 @@ class Files(ABC):
     def walk(self, path: str) -> Iterator[Found]:
         """A file, or a folder and all in it. Raise NotThere, or BackupFailed if it is refused."""
 
+    def whole(self, path: str) -> Found:
+        """A small file, its content at hand for good; or a folder. Raise as ``walk`` does."""
+        for found in self.walk(path):
+            content = found.read()
+            kept = io.BytesIO(content) if found.content else None
+            return replace(found, size=len(content), content=kept)
+        raise NotThere(path)
+
 
 class ContainerFiles(Files):
     """The files of a container, running or not."""
@@ -113,7 +121,7 @@ class ContainerFiles(Files):
         for name, target in elsewhere if links else ():
             try:
                 for found in self.walk(target, links - 1):
-                    yield replace(found, path=posixpath.join(name, found.path[len(target) + 1 :]))
+                    yield replace(found, path=name + found.path[len(target) :])
             except NotThere:
                 if name == path:
                     raise
