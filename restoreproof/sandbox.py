@@ -39,7 +39,7 @@ PREFIX = f"restoreproof-{os.getpid()}-"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
 """All that the images' entrypoints need to give up being root."""
 POLL_SECONDS = 0.05
-CRASH_SECONDS = 5
+CRASH_SECONDS, CRASH_LINES = 5, 2000
 KILLED = (137, 143)
 """Exit codes of a container that something outside of it put an end to."""
 
@@ -116,9 +116,10 @@ class Sandbox:
             mend = "give the sandbox more memory, or see what else this machine runs"
             raise SandboxTrouble(f"the sandbox {killed}: {self.last_words()}", mend=mend)
 
-    def words_of_a_crash(self) -> str:
-        """The server's last words if it stopped by itself; empty if it goes on running.
+    def words_of_a_crash(self, marked: str) -> str:
+        """What the server said if it stopped by itself; empty if it goes on running.
 
+        Of its last words those are given that hold a mark, since a stack comes after them.
         Raise SandboxTrouble if it was killed from outside, which says nothing of the backup.
         """
         # Its connections end before it does.
@@ -134,7 +135,10 @@ class Sandbox:
             time.sleep(POLL_SECONDS)
         if state.get("OOMKilled") or state["ExitCode"] in KILLED:
             self.require_running()
-        return self.last_words()
+        with engine_trouble():
+            words = self.container.logs(tail=CRASH_LINES).decode("utf-8", "replace").splitlines()
+        told = [line for line in words if marked in line]
+        return " | ".join(told[-2:]) or self.last_words()
 
     def last_words(self) -> str:
         """The end of the container's log."""

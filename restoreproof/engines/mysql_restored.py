@@ -142,7 +142,9 @@ class RestoredMySQL(Restored):
             return check_tables(self.connection, views=self.with_accounts)
         except pymysql.MySQLError as error:
             lost = error.args[0] in CONNECTION_LOST
-            words = (self.sandbox.words_of_a_crash() if lost else "") or str(error.args[-1])
+            words = (self.sandbox.words_of_a_crash("[ERROR]") if lost else "") or str(
+                error.args[-1]
+            )
             raise RestoreFailed(f"CHECK TABLE broke off: {words}") from None
 
     def write_and_read(self, source: SourceModel) -> Usefulness:

@@ -110,16 +110,43 @@ def test_refused_probe_fails_with_the_servers_words(server: RestoredMySQL, state
     assert rows(server.connection, "SELECT COUNT(*) FROM app.orders") == [(2,)]
 
 
-@pytest.mark.parametrize(
-    ("signal", "raised"), [("SIGABRT", RestoreFailed), ("SIGKILL", SandboxTrouble)]
-)
-def test_server_that_dies_of_a_check_is_a_result(signal: str, raised: type[Exception]) -> None:
-    """A server that aborts under CHECK TABLE is a finding; one that is killed says nothing."""
+@pytest.fixture
+def another() -> Iterator[RestoredMySQL]:
+    """A server that may die."""
     image = ensure("restoreproof/mysql:9.7", print)
     sandboxes = Sandboxes(f"health-{token_hex(4)}")
     with engines.load("mysql").provision(SOURCE, image, sandboxes) as made:
         assert isinstance(made, RestoredMySQL)
+        yield made
 
-        made.sandbox.container.kill(signal)
-        with pytest.raises(raised):
-            made.check_tables()
+
+def test_server_that_dies_of_a_damaged_page_is_a_result(another: RestoredMySQL) -> None:
+    """InnoDB aborts over a page whose checksum is wrong: that is a finding about the backup."""
+    for statement in (
+        "CREATE DATABASE app",
+        "CREATE TABLE app.worn (id INT PRIMARY KEY AUTO_INCREMENT, b CHAR(36), KEY (b))",
+        "INSERT INTO app.worn (b) SELECT UUID() FROM information_schema.columns LIMIT 3000",
+        "CREATE TABLE app.large (id INT PRIMARY KEY AUTO_INCREMENT, b LONGBLOB)",
+        "FLUSH TABLES app.worn FOR EXPORT",
+        "UNLOCK TABLES",
+    ):
+        rows(another.connection, statement)
+    damage = "dd if=/dev/urandom of=/var/lib/mysql/app/worn.ibd bs=16k seek=8 count=3 conv=notrunc"
+    assert another.sandbox.run(["sh", "-c", damage]).exit_code == 0
+    # What is in memory is not read again: something larger has to take its place.
+    rows(
+        another.connection,
+        "INSERT INTO app.large (b) SELECT REPEAT('x', 1500000)"
+        " FROM information_schema.columns LIMIT 120",
+    )
+
+    with pytest.raises(RestoreFailed, match=r"CHECK TABLE broke off: .*InnoDB"):
+        another.check_tables()
+
+
+def test_server_that_is_killed_is_no_result(another: RestoredMySQL) -> None:
+    """A server that something else put an end to says nothing of the backup."""
+    another.sandbox.container.kill("SIGKILL")
+
+    with pytest.raises(SandboxTrouble):
+        another.check_tables()
