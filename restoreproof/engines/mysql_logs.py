@@ -8,7 +8,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,7 +43,7 @@ KIND = "logs"
 LOGS = "server-logs.tar"
 FOLDER = "/var/tmp/restoreproof-server-logs"  # noqa: S108  # inside a container of ours alone
 ITEM = "log"
-ERROR_LOG = ("error", "performance_schema.error_log", "logged")
+ERROR_LOG = ("error", "performance_schema.error_log")
 NO_SUCH_TABLE = 1146
 GIVE_PLACE = "give source.logs with the server's container, or the folder that it takes for /"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,7 +61,6 @@ class Log:
 
     name: str
     table: str
-    order: str
     file: str
 
     @property
@@ -189,23 +188,18 @@ def _logs(connection: "Connection[Any]") -> tuple[Log, ...]:
     """All logs that are on; the error log always is."""
     known = {str(name): str(setting) for name, setting in rows(connection, "SHOW GLOBAL VARIABLES")}
     outputs = known.get("log_output", "").upper().split(",")
-    name, table, order = ERROR_LOG
+    name, table = ERROR_LOG
     # Switched off, performance_schema has the table still, and nothing in it.
     shown = known.get("performance_schema") == "ON" and _has(connection, table)
     file = known.get("log_error", "")
-    found = [Log(name, table if shown else "", order, "" if file == "stderr" else file)]
-    for name, switch, order in (
-        ("slow", "slow_query_log", "start_time"),
-        ("general", "general_log", "event_time"),
-    ):
+    found = [Log(name, table if shown else "", "" if file == "stderr" else file)]
+    for name, switch in (("slow", "slow_query_log"), ("general", "general_log")):
         if known.get(switch) == "ON" and "NONE" not in outputs:
             table = f"mysql.{name}_log" if "TABLE" in outputs else ""
-            found.append(Log(name, table, order, known[f"{switch}_file"]))
+            found.append(Log(name, table, known[f"{switch}_file"]))
     folder = known["datadir"]
     return tuple(
-        Log(one.name, one.table, one.order, posixpath.normpath(posixpath.join(folder, one.file)))
-        if one.file
-        else one
+        replace(one, file=posixpath.normpath(posixpath.join(folder, one.file))) if one.file else one
         for one in found
     )
 
@@ -241,7 +235,8 @@ def _newest_entry(connection: "Connection[Any]") -> datetime | None:
 def _store_table(connection: "Connection[Any]", log: Log, sink: ArtifactSink) -> Item:
     hashing = HashingSink(sink)
     with connection.cursor(SSCursor) as cursor:
-        cursor.execute(f"SELECT * FROM {log.table} ORDER BY {log.order}")
+        # In the order in which it was written: sorting is work that the source can do without.
+        cursor.execute(f"SELECT * FROM {log.table}")
         names = [str(column[0]).lower() for column in cursor.description]
         for row in cursor:
             line = json.dumps(dict(zip(names, map(_plain, row), strict=True)))
@@ -261,9 +256,12 @@ def _store_file(files: Files, path: str, collection: Collection) -> str:
     """Store a file as far as it was written by now; say what is wrong if that cannot be done."""
     if not path:
         return "it goes to the server process alone"
+    # A container's log may be a link to a device, in which there is nothing to read.
+    problem = f"{path} is no file"
     try:
         for found in files.walk(path):
             collection.add(found)
+            problem = ""
     except NotThere:
         return f"{path} is not where the policy says"
-    return ""
+    return problem

@@ -32,7 +32,7 @@ LINKS = 8
 def _absolute(path: str) -> str:
     if not path.startswith(("/", "${")):
         raise ValueError("not an absolute path; write it as the server sees it")
-    return path
+    return path.rstrip("/") or "/"
 
 
 class ServerFilesSource(BaseModel):
@@ -202,7 +202,8 @@ def require(context: SourceContext, files: Files, paths: Iterable[str]) -> None:
     where = f"component {context.component}"
     for path in paths:
         try:
-            next(files.walk(path), None)
+            if next(files.walk(path), None) is None:
+                raise NotThere(path)
         except (NotThere, BackupFailed) as problem:
             what = f"no {path}" if isinstance(problem, NotThere) else str(problem)
             mend = "correct the files in the policy's source section, or let them be read"

@@ -320,6 +320,19 @@ def test_logs_without_a_place_are_named(server: Server) -> None:
     assert "give source.logs" in missing
 
 
+def test_log_that_is_a_device_is_named(server: Server) -> None:
+    """A log that leads to a device holds nothing to read: it is missing, not empty."""
+    server.inside("cd /var/lib/mysql && mv general.log kept && ln -s /dev/stderr general.log")
+    try:
+        _, backup = server.back_up(server.context(frozenset({"data", "logs"})))
+    finally:
+        server.inside("cd /var/lib/mysql && mv kept general.log")
+
+    missing = backup.manifest().facts["server_logs_missing"]
+    assert missing.startswith("general log: /var/lib/mysql/general.log is"), missing
+    assert "slow log" not in missing
+
+
 def test_logs_in_tables_need_no_place(server: Server) -> None:
     """With log_output = TABLE all logs are had by SQL, and come back."""
     rows(server.root, "SET GLOBAL log_output = 'TABLE'")
