@@ -173,6 +173,42 @@ def change_gtid(dump: bytes) -> bytes:
     return dump[: found.start(1)] + str(int(found[1]) + 1).encode() + dump[found.end(1) :]
 
 
+# Files and logs of servers
+
+
+def replace_in_file(name: str, old: bytes, new: bytes) -> Change:
+    """Store another text for one in a file of a tar."""
+
+    def change(stored: bytes) -> bytes:
+        made = io.BytesIO()
+        with (
+            tarfile.open(fileobj=io.BytesIO(stored)) as tar,
+            tarfile.open(fileobj=made, mode="w") as other,
+        ):
+            for member in tar:
+                file = tar.extractfile(member)
+                content = file.read() if file else b""
+                if member.name == name:
+                    assert old in content, f"{name} holds no {old!r}"
+                    content = content.replace(old, new)
+                    member.size = len(content)
+                other.addfile(member, io.BytesIO(content))
+        return made.getvalue()
+
+    return change
+
+
+def drop_last_lines(count: int) -> Change:
+    """Leave out the last lines of a text."""
+
+    def change(stored: bytes) -> bytes:
+        lines = stored.splitlines(keepends=True)
+        assert len(lines) > count, "the text is no longer than that"
+        return b"".join(lines[:-count])
+
+    return change
+
+
 def _cut(dump: bytes, pattern: bytes, instead: bytes = b"") -> bytes:
     changed, count = re.subn(pattern, instead, dump, count=1, flags=re.DOTALL | re.MULTILINE)
     assert count, f"the dump holds nothing like {pattern!r}"

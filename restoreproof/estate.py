@@ -56,6 +56,7 @@ def open_components(
             sandboxes=sandboxes,
             clock=clock,
             increments=bool(component.schedule and component.schedule.incremental),
+            coverage=frozenset(component.coverage),
         )
         engine = engines.load(component.engine)
         components.append(

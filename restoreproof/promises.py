@@ -18,15 +18,24 @@ from restoreproof.wording import duration
 RESTORED = ("VLT-001", "RST-001", "RST-002")
 REQUIRED = {
     "data": RESTORED,
-    "playbook": (*RESTORED, "GIT-003"),
-    "inventory": (*RESTORED, "GIT-004"),
-    "configuration": (*RESTORED, "GIT-005"),
+    "configuration": RESTORED,
+    "logs": RESTORED,
+    "playbook": RESTORED,
+    "inventory": RESTORED,
     "rpo": ("RPO-001", "RPO-002", "RPO-003"),
     "rto": ("RTO-001",),
     "full": ("SCH-001",),
     "incremental": ("SCH-002", "INC-001"),
     "integrity": ("VLT-001",),
     "versions": ("GIT-001", "GIT-002"),
+}
+REQUIRED_OF_ENGINE = {
+    ("git", "playbook"): ("GIT-003",),
+    ("git", "inventory"): ("GIT-004",),
+    ("git", "configuration"): ("GIT-005",),
+    ("mysql", "data"): ("MYS-002", "MYS-003"),
+    ("mysql", "configuration"): ("MYS-004",),
+    ("mysql", "logs"): ("MYS-005",),
 }
 """Checks without whose answer a promise is not kept, so that none can vanish unseen."""
 
@@ -39,6 +48,13 @@ class Promise:
     component: str
     text: str
     gap: str = ""
+    engine: str = ""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Checks without whose answer it is not kept."""
+        own = REQUIRED_OF_ENGINE.get((self.engine, self.key), ())
+        return (*REQUIRED.get(self.key, ()), *own)
 
 
 def promises(
@@ -46,10 +62,8 @@ def promises(
 ) -> Iterator[Promise]:
     """All promises that a policy makes for one component."""
     for kind in component.coverage:
-        gap = (
-            "" if kind in engine.covers else f"the {engine.name} engine does not back up {kind} yet"
-        )
-        yield Promise(kind, name, f"backup and restore of {kind}", gap)
+        gap = engine.gap(component.source, kind)
+        yield Promise(kind, name, f"backup and restore of {kind}", gap, engine.name)
     if component.schedule:
         for due, expression in component.schedule.kinds.items():
             when = schedule.describe(expression, component.schedule.time_zone)
@@ -86,8 +100,9 @@ def judge(
     mine = [check for check in checks if check.component == promise.component]
     keys = {promise.key, "content"} if promise.key in COVERAGE_KINDS else {promise.key}
     evidence = [] if promise.gap else [c for c in mine if keys.intersection(c.proves)]
-    required = REQUIRED.get(promise.key, ())
-    silent = [identifier for identifier in required if identifier not in {c.id for c in evidence}]
+    silent = [
+        identifier for identifier in promise.required if identifier not in {c.id for c in evidence}
+    ]
     if not audited:
         verdict, reason = Verdict.UNPROVEN, "the component was left out of this run"
     elif promise.gap:

@@ -41,7 +41,10 @@ PREFIX = f"restoreproof-{os.getpid()}-"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
 """All that the images' entrypoints need to give up being root."""
 POLL_SECONDS = 0.05
-DEATH_SECONDS = 5.0
+DEATH_SECONDS, CRASH_SECONDS = 2.0, 5.0
+CRASH_LINES = 2000
+KILLED = (137, 143)
+"""Exit codes of a container that something outside of it put an end to."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,25 @@ class Sandbox:
         with engine_trouble():
             self.container.reload()
             return dict(self.container.attrs["State"])
+
+    def words_of_a_crash(self, marked: str) -> str:
+        """What the server said if it stopped by itself; empty if it goes on running.
+
+        Of its last words those are given that hold a mark, since a stack comes after them.
+        Raise SandboxTrouble if it was killed from outside, which says nothing of the backup.
+        """
+        # Its connections end before it does.
+        deadline = time.monotonic() + CRASH_SECONDS
+        while (state := self._state())["Running"]:
+            if time.monotonic() > deadline:
+                return ""
+            time.sleep(POLL_SECONDS)
+        if state.get("OOMKilled") or state["ExitCode"] in KILLED:
+            self.require_running()
+        with engine_trouble():
+            words = self.container.logs(tail=CRASH_LINES).decode("utf-8", "replace").splitlines()
+        told = [line for line in words if marked in line]
+        return " | ".join(told[-2:]) or self.last_words()
 
     def last_words(self) -> str:
         """The end of the container's log."""

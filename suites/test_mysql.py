@@ -1,4 +1,4 @@
-"""MySQL: does the restored server stand exactly where the backup was taken?"""
+"""MySQL: does the restored server stand where the backup was taken, and can one work with it?"""
 
 import pytest
 
@@ -20,3 +20,97 @@ def test_restored_position_is_the_recorded_one(attempt, restored, observe):
         remedy="take a new full backup before relying on increments",
     )
     assert restored.position == position
+
+
+@pytest.mark.check("MYS-002", severity="critical", engine="mysql", proves=("data",))
+def test_restored_tables_are_sound(restored, observe):
+    """Every restored table is sound: CHECK TABLE finds nothing.
+
+    Equal content is not enough: a source that is damaged itself is backed up faithfully. The
+    server's own tables are checked too.
+    """
+    noted = {
+        "expected": "no complaint of CHECK TABLE",
+        "remedy": "check the same tables at the source and repair them, then take a new backup",
+    }
+    # The server's own words are the reason if it breaks off; what was expected stands by then.
+    observe(examined=1, seen="CHECK TABLE did not end", **noted)
+    found = restored.check_tables()
+    without = f", {found.unchecked} of engines without a check" if found.unchecked else ""
+    observe(
+        examined=found.examined,
+        seen="; ".join(found.complaints) or f"no complaint over {found.examined} tables{without}",
+        **noted,
+    )
+    assert not found.complaints
+
+
+@pytest.mark.check("MYS-003", severity="high", engine="mysql", proves=("data",))
+def test_restored_server_serves_the_application(attempt, restored, audited, observe):
+    """The restored server takes a write and answers a read.
+
+    They are the application's own where the policy names them (source.probe_query), else a row
+    in a table made for it.
+    """
+    # What is written must not pass for what came back.
+    assert attempt.comparison
+    noted = {
+        "examined": 1,
+        "remedy": "see what the server says; restore into a server of the source's version",
+    }
+    observe(expected="a write and a read", seen="a refusal", **noted)
+    found = restored.write_and_read(audited.component.source)
+    observe(expected=found.expected, seen=found.seen, **noted)
+    assert found.useful
+
+
+@pytest.mark.check(
+    "MYS-004",
+    severity="high",
+    engine="mysql",
+    coverage="configuration",
+    proves=("configuration",),
+)
+def test_restored_configuration_is_accepted(restored, observe):
+    """The restored configuration is accepted by the restored server.
+
+    mysqld reads the option files with all that they include and what was persisted, and stops
+    at an option that it does not know or a value that it cannot take (--validate-config).
+    """
+    if "mariadb" in restored.server_version.lower():
+        pytest.skip("MariaDB cannot validate a configuration")
+    found = restored.check_configuration()
+    if not found.examined and not found.complaints:
+        pytest.skip("the backup holds no option file: give source.configuration in the policy")
+    without = f"; of plugins that it has not loaded: {', '.join(found.passed_over)}"
+    observe(
+        examined=found.examined,
+        expected="no complaint of mysqld --validate-config",
+        seen="; ".join(found.complaints)
+        or f"no complaint over {found.examined} files{without if found.passed_over else ''}",
+        remedy="correct the option files at the source, or restore into the source's version",
+    )
+    assert not found.complaints
+
+
+@pytest.mark.check("MYS-005", severity="medium", engine="mysql", coverage="logs", proves=("logs",))
+def test_restored_logs_reach_up_to_the_backup(attempt, restored, observe):
+    """The logs came back whole and reach up to the backup.
+
+    Each is what was stored, and the newest entry of the error log is no older than the newest
+    that the server had written when the backup was made.
+    """
+    found = restored.check_logs()
+    if not found.examined:
+        pytest.skip("the backup holds no logs")
+    differences = [str(one) for one in attempt.comparison.differences if one.kind == "log"]
+    observe(
+        examined=found.examined,
+        expected=f"every log as it was stored, up to {found.written or 'the backup'}",
+        seen="; ".join([*differences, f"{found.examined} logs up to {found.newest or 'no entry'}"]),
+        remedy="take a new backup, and see that the policy names the logs that the server writes",
+    )
+    assert not differences
+    assert found.reaches
+    if missing := attempt.manifest.facts.get("server_logs_missing"):
+        pytest.skip(missing)

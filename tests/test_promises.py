@@ -9,7 +9,7 @@ from restoreproof import engines, resources
 from restoreproof.evidence import CheckRecord, Verdict
 from restoreproof.policy import COVERAGE_KINDS, Policy
 from restoreproof.policy_file import read_policy
-from restoreproof.promises import REQUIRED, Promise, judge, promises
+from restoreproof.promises import REQUIRED, REQUIRED_OF_ENGINE, Promise, judge, promises
 from restoreproof.suite_index import read_suites
 
 SUITES = read_suites(resources.folder("suites")).declarations
@@ -113,6 +113,29 @@ def test_required_checks_exist() -> None:
             assert identifier in by_id, identifier
             proves = set(by_id[identifier].proves)
             assert proves & {key, *(["content"] if key in COVERAGE_KINDS else [])}, identifier
+    for (engine, key), required in REQUIRED_OF_ENGINE.items():
+        for identifier in required:
+            assert by_id[identifier].engine == engine, identifier
+            assert key in by_id[identifier].proves, identifier
+
+
+def test_engines_own_checks_are_required_of_it_alone() -> None:
+    """Configuration of a MySQL server needs MYS-004, that of a repository GIT-005."""
+    content = answered("VLT-001", "RST-001", "RST-002")
+    for engine, own in (("mysql", "MYS-004"), ("git", "GIT-005")):
+        promise = Promise("configuration", "wiki", "x", engine=engine)
+
+        assert judge(promise, content).reason == f"no answer from {own}"
+        assert judge(promise, [*content, *answered(own)]).verdict is Verdict.PASSED
+
+
+def test_configuration_without_a_place_is_a_gap(tmp_path: Path) -> None:
+    """Where the policy does not say where the option files are, the reason says how to mend it."""
+    gaps = {promise.key: promise.gap for promise in everything(tmp_path)
+            if promise.component == "mysql-d"}  # fmt: skip
+
+    assert "give source.configuration" in gaps["configuration"]
+    assert gaps["data"] == gaps["logs"] == ""
 
 
 def test_every_check_counts_for_a_promise(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def estate(
             repository=repository_path,
             environment={
                 "AGAMA_MYSQL_IMAGE": mysql_image.reference,
+                "AGAMA_MYSQL_CONTAINER": rows.result().container,
                 "AGAMA_MYSQL_HOST": rows.result().host,
                 "AGAMA_MYSQL_PORT": str(rows.result().port),
                 "AGAMA_MYSQL_USER": BACKUP_USER,

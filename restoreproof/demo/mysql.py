@@ -26,8 +26,9 @@ ANSWER_SECONDS = 120
 
 @dataclass(frozen=True)
 class MySQLServer:
-    """The running server, and the passwords of its two users."""
+    """The running server, its container's name, and the passwords of its two users."""
 
+    container: str
     host: str
     port: int
     rows: int
@@ -71,6 +72,7 @@ def start(made: Container, folder: Path, now: datetime) -> MySQLServer:
     with engine_trouble():
         made.start()
         host, port = address(made, PORT)
+        name = str(made.get_wrapped_container().name)
     passwords = {user: secrets.token_urlsafe(24) for user in (BACKUP_USER, APPLICATION_USER)}
     with (
         _refusals("the sample estate's MySQL server"),
@@ -86,7 +88,7 @@ def start(made: Container, folder: Path, now: datetime) -> MySQLServer:
                 _run(connection, folder / "mysql" / f"{user}-user.sql")
                 alter = "ALTER USER %s@'%%' IDENTIFIED BY %s ACCOUNT UNLOCK"
                 cursor.execute(alter, (user, password))
-    return MySQLServer(host, port, rows, passwords[BACKUP_USER], passwords[APPLICATION_USER])
+    return MySQLServer(name, host, port, rows, passwords[BACKUP_USER], passwords[APPLICATION_USER])
 
 
 @contextmanager

@@ -41,6 +41,8 @@ class SourceContext:
     clock: Clock
     increments: bool = False
     """Whether the policy wants incremental backups, which may need more of the source."""
+    coverage: frozenset[str] = frozenset({"data"})
+    """What the policy wants backed up of the component."""
 
     def text(self, value: str) -> str:
         """A value of the source section with its variables replaced. Raise SecretMissing."""
@@ -130,8 +132,8 @@ class Restored(ABC):
 class Engine(ABC, Generic[SourceT]):
     """One kind of thing that can be backed up, restored and proven.
 
-    ``covers`` names the kinds of coverage its backups hold today; ``kinds`` the kinds of
-    backup it makes today. What a policy promises beyond them is reported as unproven.
+    ``covers`` names the kinds of coverage its backups can hold; ``kinds`` the kinds of backup
+    it makes today. What a policy promises beyond them is reported as unproven.
     """
 
     name: ClassVar[str]
@@ -141,6 +143,10 @@ class Engine(ABC, Generic[SourceT]):
     covers: ClassVar[frozenset[str]]
     kinds: ClassVar[frozenset[str]]
     source_model: type[SourceT]
+
+    def gap(self, source: SourceModel, kind: str) -> str:
+        """Why backups of a source hold no coverage of this kind, with the mend; empty if any."""
+        return "" if kind in self.covers else f"the {self.name} engine does not back up {kind} yet"
 
     @abstractmethod
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:

@@ -24,6 +24,11 @@ from restoreproof.engines.mysql_accounts import (
     read_accounts,
 )
 from restoreproof.engines.mysql_binlog import LOGS, replay_logs, require_continuity, store_logs
+from restoreproof.engines.mysql_configuration import (
+    NO_PLACE,
+    require_configuration,
+    store_configuration,
+)
 from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
@@ -33,6 +38,7 @@ from restoreproof.engines.mysql_dump import dump
 from restoreproof.engines.mysql_fingerprint import COUNTER, METHOD
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
+from restoreproof.engines.mysql_logs import require_logs, store_server_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
@@ -62,9 +68,15 @@ class MySQL(Engine[MySQLSource]):
         "definition of every database, table, sequence, view, trigger, routine, event and account"
     )
     needs_image = True
-    covers = frozenset({"data"})
+    covers = frozenset({"data", "configuration", "logs"})
     kinds = frozenset({"full", "incremental"})
     source_model = MySQLSource
+
+    def gap(self, source: SourceModel, kind: str) -> str:
+        assert isinstance(source, MySQLSource)
+        if kind == "configuration" and source.configuration is None:
+            return NO_PLACE
+        return super().gap(source, kind)
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         assert isinstance(source, MySQLSource)
@@ -73,6 +85,9 @@ class MySQL(Engine[MySQLSource]):
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
+        require_configuration(context)
+        with closing(connect_source(context)) as connection:
+            require_logs(context, connection)
 
     def back_up(self, context: BackupContext) -> BackupContent:
         source = source_of(context.of)
@@ -102,6 +117,8 @@ class MySQL(Engine[MySQLSource]):
                     (account.item for account in after),
                     "the account was changed at the source during the backup",
                 )
+                configuration, configuration_facts = store_configuration(context, connection)
+                logs, log_facts = store_server_logs(context, connection)
                 version = str(value(connection, "SELECT VERSION()"))
                 identity = str(value(connection, f"SELECT {spoken(connection).identity}"))
         except pymysql.MySQLError as error:
@@ -112,7 +129,9 @@ class MySQL(Engine[MySQLSource]):
             recovery_point=taken.taken_at - (lag or timedelta()),
             position=taken.position,
             fingerprint=Fingerprint.of(
-                METHOD, taken.taken_at, (*items, *account_items, *stands_still)
+                METHOD,
+                taken.taken_at,
+                (*items, *account_items, *configuration, *logs, *stands_still),
             ),
             source_version=version,
             source_identity=identity,
@@ -124,6 +143,8 @@ class MySQL(Engine[MySQLSource]):
                 CLOCK_AHEAD: f"{ahead.total_seconds():.3f}",
                 LAG: "unknown" if lag is None else f"{lag.total_seconds():g}",
                 **facts,
+                **configuration_facts,
+                **log_facts,
             },
         )
 
@@ -143,11 +164,13 @@ class MySQL(Engine[MySQLSource]):
         assert isinstance(restored, RestoredMySQL)
         _require_fit(restored, backup)
         load_dump(restored, backup)
+        restored.take_files(backup)
 
     def replay(self, restored: Restored, increment: BackupToRestore) -> None:
         assert isinstance(restored, RestoredMySQL)
         _require_fit(restored, increment)
         replay_logs(restored.connection, restored.sandbox, restored.socket, increment)
+        restored.take_files(increment)
 
 
 def _require_fit(restored: RestoredMySQL, backup: BackupToRestore) -> None:

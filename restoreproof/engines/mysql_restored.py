@@ -1,7 +1,7 @@
 """A throwaway MySQL server: how it is started, and what it answers."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
@@ -10,15 +10,28 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from restoreproof.engines.contract import Restored
+from restoreproof.engines.contract import BackupToRestore, Restored
 from restoreproof.engines.mysql_accounts import make_administrator, read_accounts
+from restoreproof.engines.mysql_configuration import (
+    check_configuration,
+    configuration_items,
+    restore_configuration,
+)
 from restoreproof.engines.mysql_connection import connect, quoted, rows, user_databases, value
 from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_fingerprint import METHOD, counter_items, gtid_restored
+from restoreproof.engines.mysql_health import TableCheck, Usefulness, check_tables, write_and_read
 from restoreproof.engines.mysql_image import dialect_of
+from restoreproof.engines.mysql_logs import (
+    LogsCheck,
+    check_logs,
+    restore_server_logs,
+    server_log_items,
+)
+from restoreproof.engines.mysql_option_files import ConfigurationCheck
 from restoreproof.engines.mysql_snapshot import content_items
-from restoreproof.engines.mysql_source import newest_heartbeat, options_file
+from restoreproof.engines.mysql_source import MySQLSource, newest_heartbeat, options_file
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
@@ -37,6 +50,7 @@ SANDBOX_OPTIONS = (
     "--innodb-flush-log-at-trx-commit=0",
     "--skip-innodb-doublewrite",
 )
+CONNECTION_LOST = (2006, 2013)
 RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 
 
@@ -55,6 +69,7 @@ class RestoredMySQL(Restored):
         self.connection = connection
         self.administrator = administrator
         self.with_accounts = False
+        self.facts: Mapping[str, str] = {}
         self.server_version = str(value(connection, "SELECT VERSION()"))
         self.dialect = spoken(connection)
         self.identity = str(value(connection, f"SELECT {self.dialect.identity}"))
@@ -96,6 +111,8 @@ class RestoredMySQL(Restored):
             if self.with_accounts:
                 accounts = read_accounts(self.connection, leave_out=self.administrator)
                 items += [account.item for account in accounts]
+            items += configuration_items(self.sandbox, self.facts)
+            items += server_log_items(self.sandbox, self.facts)
         except (pymysql.MySQLError, BackupFailed) as error:
             self.sandbox.require_running()
             raise RestoreFailed(f"the restored content cannot be read: {error}") from None
@@ -103,6 +120,37 @@ class RestoredMySQL(Restored):
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return newest_heartbeat(self.connection, source)
+
+    def take_files(self, backup: BackupToRestore) -> None:
+        """Put configuration and logs of a backup beside the server. Raise RestoreFailed."""
+        restore_configuration(self.sandbox, backup)
+        restore_server_logs(self.sandbox, backup)
+        self.facts = backup.facts
+
+    def check_configuration(self) -> ConfigurationCheck:
+        """What the server says of the configuration that came back. Raise RestoreFailed."""
+        return check_configuration(self.sandbox, self.facts)
+
+    def check_logs(self) -> LogsCheck:
+        """What the logs hold that came back. Raise RestoreFailed."""
+        return check_logs(self.sandbox, self.facts)
+
+    def check_tables(self) -> TableCheck:
+        """What CHECK TABLE says of everything. Raise RestoreFailed if the server dies of it."""
+        try:
+            # Without its accounts a restored server has no definer for its views either.
+            return check_tables(self.connection, views=self.with_accounts)
+        except pymysql.MySQLError as error:
+            lost = error.args[0] in CONNECTION_LOST
+            words = (self.sandbox.words_of_a_crash("[ERROR]") if lost else "") or str(
+                error.args[-1]
+            )
+            raise RestoreFailed(f"CHECK TABLE broke off: {words}") from None
+
+    def write_and_read(self, source: SourceModel) -> Usefulness:
+        """Write and read as the application does. Raise RestoreFailed with the server's words."""
+        assert isinstance(source, MySQLSource)
+        return write_and_read(self.connection, source.probe_query)
 
 
 @contextmanager

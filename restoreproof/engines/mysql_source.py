@@ -20,8 +20,10 @@ from restoreproof.engines.mysql_connection import (
 )
 from restoreproof.engines.mysql_dialect import SUPPORTED, UnknownSeries, dialect, spoken, unfit
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
+from restoreproof.engines.mysql_health import ApplicationProbe
 from restoreproof.engines.mysql_image import version_in
 from restoreproof.engines.mysql_privileges import missing_privileges
+from restoreproof.engines.mysql_server_files import ServerFilesSource
 from restoreproof.errors import SourceUnavailable, UserError
 from restoreproof.references import Secret, SourceModel
 from restoreproof.sandbox import Sandbox
@@ -63,8 +65,10 @@ class Encryption(BaseModel):
 class MySQLSource(SourceModel):
     """How to reach the server; without ``databases`` all but the server's own are taken.
 
-    ``accounts`` says whether users, roles and their privileges are backed up too. Without
-    ``tls`` a connection is encrypted where the server can, as MySQL's own clients do.
+    ``accounts`` says whether users, roles and their privileges are backed up too;
+    ``probe_query`` is what a restored server has to do to be of use to the application.
+    ``configuration`` and ``logs`` say where the server's files can be read. Without ``tls`` a
+    connection is encrypted where the server can, as MySQL's own clients do.
     """
 
     host: str
@@ -75,6 +79,9 @@ class MySQLSource(SourceModel):
     databases: tuple[str, ...] = ()
     accounts: bool = True
     heartbeat: Heartbeat | None = None
+    probe_query: ApplicationProbe | None = None
+    configuration: ServerFilesSource | None = None
+    logs: ServerFilesSource | None = None
 
 
 def probe(context: SourceContext) -> None:

@@ -62,9 +62,10 @@ def flip_byte(component: str) -> Callable[[VaultCopy], None]:
     return damage
 
 
-def rewrite(component: str, change: Change) -> Callable[[VaultCopy], None]:
+def rewrite(component: str, change: Change, artifact: str = "") -> Callable[[VaultCopy], None]:
     """The content was another when it was stored."""
-    return lambda copy: copy.rewrite(copy.newest(component), ARTIFACTS[component], change)
+    name = artifact or ARTIFACTS[component]
+    return lambda copy: copy.rewrite(copy.newest(component), name, change)
 
 
 def backdate(component: str, by: timedelta) -> Callable[[VaultCopy], None]:
@@ -210,6 +211,49 @@ SCENARIOS = (
         "stored dump names another GTID set",
         ":1-",
         damage=rewrite(MYSQL, damage_content.change_gtid),
+    ),
+    Scenario(
+        "MYS-002",
+        MYSQL,
+        "table of the restored server cut off",
+        "mysql.frail: Size of indexfile is: 512",
+        tampering="corrupt_table",
+    ),
+    Scenario(
+        "MYS-003",
+        MYSQL,
+        "restored server cannot write",
+        "the restored server refuses the application's probe: The MySQL server is running with",
+        tampering="refuse_rows",
+    ),
+    Scenario(
+        "MYS-003",
+        MYSQL,
+        "probe of the application reads too little",
+        "the application's probe wrote 1 rows and read ",
+        policy=("at_least: 100", "at_least: 1000000"),
+    ),
+    Scenario(
+        "MYS-004",
+        MYSQL,
+        "stored option file that no server takes",
+        "unknown variable 'no_such_option=…'",
+        damage=rewrite(
+            MYSQL,
+            damage_content.replace_in_file(
+                "files/etc/mysql/conf.d/agama.cnf", b"log_bin", b"no_such_option"
+            ),
+            "configuration.tar.zst",
+        ),
+        also=frozenset({"RST-002"}),
+    ),
+    Scenario(
+        "MYS-005",
+        MYSQL,
+        "stored error log without its end",
+        "log error-log.jsonl: another count",
+        damage=rewrite(MYSQL, damage_content.drop_last_lines(5), "error-log.jsonl.zst"),
+        also=frozenset({"RST-002"}),
     ),
     Scenario(
         "INF-001",

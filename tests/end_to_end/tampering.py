@@ -56,13 +56,39 @@ def lose_object(repository: Path, name: str) -> None:
     (repository / "objects" / identifier[:2] / identifier[2:]).unlink()
 
 
+def corrupt_table(attempt: RestoreAttempt) -> None:
+    """The index file of a table that no fingerprint holds is cut off."""
+    assert isinstance(attempt.restored, RestoredMySQL)
+    connection = attempt.restored.connection
+    rows(connection, "CREATE TABLE mysql.frail (id INT PRIMARY KEY) ENGINE=MyISAM")
+    rows(connection, "INSERT INTO mysql.frail VALUES (1)")
+    rows(connection, "FLUSH TABLES mysql.frail")
+    cut = ["truncate", "-s", "512", "/var/lib/mysql/mysql/frail.MYI"]
+    done = attempt.restored.sandbox.run(cut)
+    assert done.exit_code == 0, done.complaint
+
+
+def refuse_rows(attempt: RestoreAttempt) -> None:
+    """The restored server takes no writes."""
+    assert isinstance(attempt.restored, RestoredMySQL)
+    rows(attempt.restored.connection, "SET GLOBAL super_read_only = ON")
+
+
 def linger(attempt: RestoreAttempt) -> None:
     """Nothing is done, but a check goes on until it is interrupted."""
 
 
 TAMPERING: dict[str, Callable[[RestoreAttempt], None]] = {
     done.__name__: done
-    for done in (delete_row, pass_for_source, refuse_writes, lose_old_file, linger)
+    for done in (
+        delete_row,
+        pass_for_source,
+        refuse_writes,
+        lose_old_file,
+        corrupt_table,
+        refuse_rows,
+        linger,
+    )
 }
 
 

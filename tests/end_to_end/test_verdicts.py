@@ -1,12 +1,13 @@
 """What is neither passed nor failed: silence, hollow passes, broken suites, user's mistakes."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import ROOT, Agama, Finished, audit_command, run
-from scenarios import GIT
+from runs import POLICY, ROOT, Agama, Finished, audit_command, run
+from scenarios import GIT, MYSQL
 
 from restoreproof.damage import VaultCopy
 from restoreproof.evidence import Verdict
@@ -122,6 +123,30 @@ def test_hollow_pass_is_unproven(strange: Finished) -> None:
     assert found[f"{GIT}.playbook"] is not Verdict.PASSED
     assert f"unproven HOL-001 {record.backup}" in strange.output
     assert f"passed   HOL-001 {record.backup}" not in strange.output
+
+
+def test_files_out_of_reach_are_unproven(agama: Agama, tmp_path: Path) -> None:
+    """Where the policy names no place of the server's files, the report says how to mend it."""
+    policy, archive = tmp_path / "policy.yaml", tmp_path / "archive"
+    text = POLICY.read_text(encoding="utf-8")
+    for kind in ("configuration", "logs"):
+        text, count = re.subn(rf"\n      {kind}:.*\n        container:.*", "", text)
+        assert count == 1
+    policy.write_text(text, encoding="utf-8")
+    command = audit_command(archive, "--component", MYSQL, policy=policy)
+
+    finished = run(command, agama.with_vault(tmp_path / "vault"), archive)
+
+    found = {record.id: record for record in finished.evidence.promises}
+    (configuration,) = finished.checks("MYS-004", MYSQL)
+    (logs,) = finished.checks("MYS-005", MYSQL)
+    assert found[f"{MYSQL}.configuration"].verdict is Verdict.UNPROVEN
+    assert "give source.configuration" in found[f"{MYSQL}.configuration"].reason
+    assert (configuration.verdict, logs.verdict) == (Verdict.UNPROVEN, Verdict.UNPROVEN)
+    assert "slow log: it goes to /var/lib/mysql/" in logs.reason
+    assert "give source.logs" in logs.reason
+    assert found[f"{MYSQL}.logs"].verdict is Verdict.UNPROVEN
+    assert finished.with_verdict(Verdict.FAILED) == {("RPO-001", MYSQL)}
 
 
 def test_damaged_catalog_is_no_verdict(
