@@ -69,9 +69,11 @@ class Sandbox:
     socket: Path | None = None
     address: tuple[str, int] | None = None
 
-    def run(self, command: Sequence[str], *, feed: Iterable[bytes] | None = None) -> Execution:
-        """Run a command inside to its end."""
-        return run(self.container, command, feed=feed)
+    def run(
+        self, command: Sequence[str], *, feed: Iterable[bytes] | None = None, user: str = ""
+    ) -> Execution:
+        """Run a command inside to its end, as the image's user if no other is named."""
+        return run(self.container, command, feed=feed, user=user)
 
     def stream(self, command: Sequence[str]) -> OutputStream:
         """Run a command inside and iterate over its output."""

@@ -31,6 +31,7 @@ from restoreproof.storage import READ_ONLY, sync_folder, write_once
 READ_BYTES = 4096
 """Four stored bytes can unpack into 128 KiB: this bounds what one read unpacks to 128 MiB."""
 COMPRESSION_LEVEL = 3
+COMPRESSION_THREADS = min(4, os.cpu_count() or 1)
 INCOMING = ".incoming"
 CATALOGUED = (
     "id",
@@ -67,7 +68,9 @@ class ArtifactWriter:
         self._hash = hashlib.sha256()
         self._stored_bytes = self._content_bytes = 0
         # Without write_checksum a flipped bit can decode into other content without an error.
-        compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True)
+        compressor = zstandard.ZstdCompressor(
+            level=COMPRESSION_LEVEL, write_checksum=True, threads=COMPRESSION_THREADS
+        )
         self._compressor = compressor.compressobj()
 
     def write(self, chunk: bytes) -> None:

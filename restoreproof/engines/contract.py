@@ -165,9 +165,16 @@ class Engine(ABC, Generic[SourceT]):
 
     @abstractmethod
     def provision(
-        self, source: SourceModel, image: Image | None, sandboxes: Sandboxes
+        self,
+        source: SourceModel,
+        image: Image | None,
+        sandboxes: Sandboxes,
+        full: BackupToRestore | None = None,
     ) -> AbstractContextManager[Restored]:
         """Start an empty throwaway server (or folder) that is removed at the end.
+
+        With ``full`` it is one that this backup can be loaded into: a server that is to stand
+        on restored files may have to wait for them.
 
         Raise SandboxTrouble if it does not start.
         """

@@ -1,7 +1,7 @@
-"""MySQL: logical full backups with mysqldump, restored into a server that nothing can reach."""
+"""MySQL: full backups as statements or as files, restored into a server that nothing can reach."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 from functools import partial
 
@@ -23,6 +23,7 @@ from restoreproof.engines.mysql_accounts import (
     read_accounts,
 )
 from restoreproof.engines.mysql_binlog import LOGS, replay_logs, require_continuity, store_logs
+from restoreproof.engines.mysql_clone import clone, probe_clone, store_clone
 from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
@@ -40,6 +41,7 @@ from restoreproof.engines.mysql_source import (
     source_of,
     source_options,
 )
+from restoreproof.engines.mysql_unpacked import UnpackedMySQL, is_physical, waiting_server
 from restoreproof.fingerprint import Fingerprint, Item, settled
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed
@@ -52,7 +54,7 @@ class MySQL(Engine[MySQLSource]):
 
     name = "mysql"
     method = (
-        "Row count and SHA-256 digest of every table, taken in the dump's own snapshot, and the "
+        "Row count and SHA-256 digest of every table, taken in the backup's own instant, and the "
         "definition of every database, table, view, trigger, routine, event and account"
     )
     needs_image = True
@@ -63,10 +65,15 @@ class MySQL(Engine[MySQLSource]):
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         assert isinstance(source, MySQLSource)
         rounded = "what mysqldump rounds (FLOAT, the sign of zero) is reported as other content"
-        return (rounded, *(() if source.accounts else ("users, roles and privileges",)))
+        return (
+            *((rounded,) if source.method == "dump" else ()),
+            *(() if source.accounts else ("users, roles and privileges",)),
+        )
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
+        if source_of(context).method == "clone":
+            probe_clone(context)
 
     def back_up(self, context: BackupContext) -> BackupContent:
         source = source_of(context.of)
@@ -82,9 +89,14 @@ class MySQL(Engine[MySQLSource]):
                     raise BackupFailed("the source holds no database, so nothing can be proven")
                 tools.place(OPTIONS_FILE, source_options(context.of))
                 accounts = read_accounts(connection) if source.accounts else ()
+                cloned = None
+                if context.base is None and source.method == "clone":
+                    cloned = clone(context.of, connection, tools)
                 connect_again = partial(connect_source, context.of)
                 with snapshot(connect_again, databases, context.of.clock) as taken:
-                    if context.base is None:
+                    if cloned is not None:
+                        items, facts = store_clone(context, cloned, tools, taken)
+                    elif context.base is None:
                         items, facts = _store_full(context, tools, taken, accounts)
                     else:
                         items, facts = _store_increment(context, context.base, tools, taken)
@@ -119,15 +131,26 @@ class MySQL(Engine[MySQLSource]):
 
     @contextmanager
     def provision(
-        self, source: SourceModel, image: Image | None, sandboxes: Sandboxes
+        self,
+        source: SourceModel,
+        image: Image | None,
+        sandboxes: Sandboxes,
+        full: BackupToRestore | None = None,
     ) -> Iterator[Restored]:
         assert image is not None
-        with empty_server(image, sandboxes) as restored:
+        if full is not None and is_physical(full):
+            server: AbstractContextManager[RestoredMySQL] = waiting_server(image, sandboxes, full)
+        else:
+            server = empty_server(image, sandboxes)
+        with server as restored:
             yield restored
 
     def load(self, restored: Restored, backup: BackupToRestore) -> None:
         assert isinstance(restored, RestoredMySQL)
-        load_dump(restored, backup)
+        if isinstance(restored, UnpackedMySQL):
+            restored.unpack(backup)
+        else:
+            load_dump(restored, backup)
 
     def replay(self, restored: Restored, increment: BackupToRestore) -> None:
         assert isinstance(restored, RestoredMySQL)

@@ -19,6 +19,7 @@ IN_DATABASES = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
 LOCKING = ("RELOAD", "FLUSH_TABLES")
 POSITION = "REPLICATION CLIENT"
 LOGS = "REPLICATION SLAVE"
+CLONING = "BACKUP_ADMIN"
 EVERYTHING = "ALL PRIVILEGES"
 
 
@@ -29,6 +30,7 @@ def missing_privileges(
     accounts: bool,
     binary_log: bool,
     increments: bool,
+    clone: bool = False,
 ) -> tuple[str, ...]:
     """What a backup needs and the connection's user lacks, such as 'TRIGGER on *.*'.
 
@@ -43,8 +45,10 @@ def missing_privileges(
             missing.append(f"{' or '.join(LOCKING)} on *.*")
         if binary_log and POSITION not in everywhere:
             missing.append(f"{POSITION} on *.*")
-        if increments and LOGS not in everywhere:
+        if (increments or clone) and LOGS not in everywhere:
             missing.append(f"{LOGS} on *.*")
+        if clone and CLONING not in everywhere:
+            missing.append(f"{CLONING} on *.*")
     for privilege in IN_DATABASES:
         lacking = _lacking(privilege, everywhere, granted, databases)
         missing += [f"{privilege} on {level}" for level in lacking]
@@ -78,7 +82,8 @@ def _granted(connection: "Connection[Any]") -> Iterator[tuple[str, str]]:
     for (line,) in rows(connection, f"SHOW GRANTS FOR CURRENT_USER(){using}"):
         match = GRANT.match(str(line))
         if match and match[1] == "GRANT":
-            for privilege in match[2].split(", "):
+            # A list of dynamic privileges has no spaces.
+            for privilege in re.split(", ?", match[2]):
                 yield match[3], privilege
 
 

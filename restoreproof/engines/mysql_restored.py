@@ -44,15 +44,21 @@ RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 class RestoredMySQL(Restored):
     """A MySQL server in its sandbox."""
 
-    def __init__(self, sandbox: Sandbox, connection: "Connection[Any]", administrator: str) -> None:
+    connection: "Connection[Any]"
+
+    def __init__(self, sandbox: Sandbox, administrator: str) -> None:
         self.sandbox = sandbox
-        self.connection = connection
         self.administrator = administrator
         self.with_accounts = False
-        self.server_version = str(value(connection, "SELECT VERSION()"))
-        self.identity = str(value(connection, "SELECT @@GLOBAL.server_uuid"))
+        self.server_version = self.identity = ""
         self.isolation = sandbox.isolation
         self.limits = f"{sandbox.limits.describe()}; {RELAXED}"
+
+    def serve(self, connection: "Connection[Any]") -> None:
+        """Take the connection to the running server."""
+        self.connection = connection
+        self.server_version = str(value(connection, "SELECT VERSION()"))
+        self.identity = str(value(connection, "SELECT @@GLOBAL.server_uuid"))
 
     @property
     def socket(self) -> str:
@@ -116,14 +122,17 @@ def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
         sandbox.until(lambda: _answers(sandbox, password), what="the MySQL server")
         # The estate's accounts, root among them, are restored too: ours is another one.
         administrator = f"sandbox-{secrets.token_hex(8)}"
-        with closing(_connect_to(sandbox, "root", password)) as connection:
+        with closing(connect_to(sandbox, "root", password)) as connection:
             make_administrator(connection, administrator, password)
         sandbox.place(OPTIONS_FILE, options_file(user=administrator, password=password))
-        with closing(_connect_to(sandbox, administrator, password)) as connection:
-            yield RestoredMySQL(sandbox, connection, administrator)
+        with closing(connect_to(sandbox, administrator, password)) as connection:
+            restored = RestoredMySQL(sandbox, administrator)
+            restored.serve(connection)
+            yield restored
 
 
-def _connect_to(sandbox: Sandbox, user: str, password: str) -> "Connection[Any]":
+def connect_to(sandbox: Sandbox, user: str, password: str) -> "Connection[Any]":
+    """A connection to a sandbox's server. Raise pymysql.MySQLError or OSError."""
     host, port = sandbox.address or (None, 3306)
     return connect(user, password, host=host, port=port, socket=sandbox.socket)
 
@@ -133,7 +142,7 @@ def _answers(sandbox: Sandbox, password: str) -> bool:
     if b"port: 3306" not in sandbox.container.logs():
         return False
     try:
-        _connect_to(sandbox, "root", password).close()
+        connect_to(sandbox, "root", password).close()
     except (pymysql.MySQLError, OSError):
         return False
     return True

@@ -2,10 +2,10 @@
 
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, Self
 
 import pymysql
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import SourceContext
@@ -34,7 +34,8 @@ class Heartbeat(BaseModel):
 class MySQLSource(SourceModel):
     """How to reach the server; without ``databases`` all but the server's own are taken.
 
-    ``accounts`` says whether users, roles and their privileges are backed up too.
+    ``accounts`` says whether users, roles and their privileges are backed up too, ``method``
+    how full backups are made: as statements with mysqldump or as files with the CLONE plugin.
     """
 
     host: str
@@ -43,7 +44,14 @@ class MySQLSource(SourceModel):
     password: Secret
     databases: tuple[str, ...] = ()
     accounts: bool = True
+    method: Literal["dump", "clone"] = "dump"
     heartbeat: Heartbeat | None = None
+
+    @model_validator(mode="after")
+    def _clones_are_whole(self) -> Self:
+        if self.method == "clone" and self.databases:
+            raise ValueError("method clone copies every database; leave out databases")
+        return self
 
 
 def probe(context: SourceContext) -> None:
@@ -65,6 +73,7 @@ def probe(context: SourceContext) -> None:
             accounts=source_of(context).accounts,
             binary_log=has_binary_log(connection),
             increments=context.increments,
+            clone=source_of(context).method == "clone",
         )
         if lacking:
             what = f"the backup user lacks {', '.join(lacking)}"
@@ -75,7 +84,7 @@ def probe(context: SourceContext) -> None:
 def connect_source(context: SourceContext) -> "Connection[Any]":
     """A connection to the source. Raise SourceUnavailable or SecretMissing."""
     source = source_of(context)
-    host, port = _address(context)
+    host, port = address(context)
     server = f"MySQL server {host}:{port}"
     user, password = context.text(source.user), context.secret(source.password)
     try:
@@ -87,7 +96,7 @@ def connect_source(context: SourceContext) -> "Connection[Any]":
 def source_options(context: SourceContext) -> bytes:
     """An option file with which client tools reach the source."""
     source = source_of(context)
-    host, port = _address(context)
+    host, port = address(context)
     user, password = context.text(source.user), context.secret(source.password)
     return options_file(user=user, password=password, host=host, port=port)
 
@@ -103,7 +112,8 @@ def has_binary_log(connection: "Connection[Any]") -> bool:
     return bool(value(connection, "SELECT @@GLOBAL.log_bin"))
 
 
-def _address(context: SourceContext) -> tuple[str, int]:
+def address(context: SourceContext) -> tuple[str, int]:
+    """Host and port of the source. Raise SourceUnavailable if the port is none."""
     source = source_of(context)
     port = context.text(str(source.port))
     if not port.isdecimal():
