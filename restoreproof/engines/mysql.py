@@ -28,6 +28,7 @@ from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
 )
+from restoreproof.engines.mysql_counters import vouched
 from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump
 from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
@@ -178,7 +179,8 @@ def _store_increment(
     require_continuity(taken.reader, base, taken)
     with context.artifact(LOGS) as sink:
         names = store_logs(taken.reader, base, taken, tools, sink)
-    return taken.items(), {"base_position": base.position, "logs": " ".join(names)}
+    items = tuple(vouched(taken.reader, taken.databases, taken.items()))
+    return items, {"base_position": base.position, "logs": " ".join(names)}
 
 
 engine = MySQL()

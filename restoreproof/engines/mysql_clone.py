@@ -17,6 +17,7 @@ from pymysql.connections import Connection
 from restoreproof.engines.contract import BackupContext, Base, SourceContext
 from restoreproof.engines.mysql_binlog import LOGS, require_continuity, store_logs
 from restoreproof.engines.mysql_connection import SYSTEM_DATABASES, Row, rows, value
+from restoreproof.engines.mysql_counters import vouched
 from restoreproof.engines.mysql_fingerprint import gtid_executed
 from restoreproof.engines.mysql_snapshot import Snapshot
 from restoreproof.engines.mysql_source import (
@@ -25,7 +26,7 @@ from restoreproof.engines.mysql_source import (
     has_binary_log,
     source_of,
 )
-from restoreproof.errors import SeveralProblems, SourceUnavailable
+from restoreproof.errors import SeveralProblems, SourceUnavailable, one_line
 from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed
 from restoreproof.sandbox import Sandbox
@@ -46,7 +47,9 @@ place={PLACE}
 mkdir $place
 chown mysql: $place
 or_its_words() {{
-    "$@" || {{ grep -F '[ERROR]' $place/error.log || tail -n 3 $place/error.log; exit 1; }} >&2
+    "$@" && return
+    sed -n 's/.*\\[ERROR\\] \\[MY-[0-9]*\\] //p' $place/error.log | head -n 3 >&2
+    exit 1
 }}
 set -- mysqld --no-defaults --user=mysql --datadir=$place/recipient \
     --log-error=$place/error.log --innodb-flush-log-at-trx-commit=0 --loose-mysqlx=OFF "$@"
@@ -91,7 +94,7 @@ def clone(context: SourceContext, connection: "Connection[Any]", tools: Sandbox)
     command = ["sh", "-c", RECIPIENT, "recipient", *options]
     cloned = tools.run(command, feed=[_clone_script(context).encode()])
     if cloned.exit_code != 0:
-        raise BackupFailed(f"CLONE: {cloned.complaint}")
+        raise BackupFailed(f"CLONE: {one_line(cloned.complaint)}")
     return begun
 
 
@@ -115,7 +118,8 @@ def store_clone(
                 sink.write(chunk)
             if stream.result().exit_code != 0:
                 raise BackupFailed(f"tar: {stream.result().complaint}")
-        return items.result(), {METHOD_FACT: "clone", "logs": " ".join(names), **settings}
+    counted = tuple(vouched(taken.reader, taken.databases, items.result()))
+    return counted, {METHOD_FACT: "clone", "logs": " ".join(names), **settings}
 
 
 def _settings(connection: "Connection[Any]") -> Iterator[tuple[str, str]]:

@@ -60,8 +60,9 @@ class UnpackedSandbox(Sandbox):
         with engine_trouble():
             self.container.reload()
             state = self.container.attrs["State"]
-        killed = state.get("OOMKilled") or state.get("ExitCode") == KILLED
-        if not state["Running"] and not killed:
+        if state["Running"]:
+            return
+        if not state.get("OOMKilled") and state["ExitCode"] != KILLED:
             raise RestoreFailed(f"the restored server stopped: {self.last_words()}")
         super().require_running()
 

@@ -51,6 +51,8 @@ CONTENT = (
     "INSERT INTO app.lossy VALUES (16777216, -0e0)",
     "CREATE TABLE app.parts (a INT) PARTITION BY HASH (a) PARTITIONS 3",
     "INSERT INTO app.parts VALUES (1), (2), (3)",
+    "CREATE TABLE app.reserved (id INT AUTO_INCREMENT PRIMARY KEY, t INT)",
+    "INSERT INTO app.reserved (t) SELECT id FROM app.many LIMIT 50",
     "CREATE VIEW app.seen AS SELECT id FROM app.many",
     "CREATE PROCEDURE app.nothing() SELECT 1",
     "CREATE EVENT app.never ON SCHEDULE EVERY 1 DAY DO DELETE FROM app.many",
@@ -208,14 +210,12 @@ def test_a_clone_under_load_comes_back_exactly(source: Source, full: StoredBacku
         assert rows(restored.connection, "SELECT f + 0e0, 1 / (d = 0), CAST(d AS CHAR) FROM"
                     " app.lossy") == [(16777216.0, 1, "-0")]  # fmt: skip
         assert "durability relaxed" in restored.limits
-        rows(restored.connection, "DELETE FROM app.lossy")
-        changed = attempt.restored.fingerprint(manifest.fingerprint)  # type: ignore[union-attr]
-        assert changed != manifest.fingerprint
 
 
 def test_an_increment_stands_on_a_clone(source: Source, full: StoredBackup) -> None:
     """A chain goes on from a physical backup as from a dump."""
     with source.writing():
+        source.run("INSERT INTO app.reserved (t) SELECT id FROM app.many LIMIT 50")
         increment = source.stored(full)
     assert increment.entry.kind == "incremental"
 
@@ -238,7 +238,7 @@ def test_no_secret_is_stored(source: Source, full: StoredBackup) -> None:
     ("change", "words"),
     [
         (lambda tar: tar[: len(tar) // 2], "tar: "),
-        (lambda tar: _without(tar, "./app/many.ibd"), "many"),
+        (lambda tar: _without(tar, "./app/many.ibd"), "tablespace"),
         (lambda tar: _flipped(tar, "./app/many.ibd"), "page corruption"),
         (lambda tar: _flipped(tar, "./mysql.ibd"), ""),
     ],
