@@ -208,4 +208,5 @@ def _to_restore(backup: StoredBackup, manifest: Manifest) -> BackupToRestore:
         facts=manifest.facts,
         fingerprint=manifest.fingerprint,
         read=lambda name: backup.read(artifacts[artifact(name)]),
+        read_stored=lambda name: backup.read_stored(artifacts[artifact(name)]),
     )

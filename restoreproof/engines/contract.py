@@ -91,13 +91,15 @@ class BackupContent:
 class BackupToRestore:
     """A stored backup whose artifacts have been checked against the manifest.
 
-    ``read(name)`` gives an artifact's content in chunks. Raise RestoreFailed if it is not there.
+    ``read(name)`` gives an artifact's content in chunks, ``read_stored(name)`` the same as it is
+    stored: one zstd stream. Raise RestoreFailed if it is not there.
     """
 
     position: str
     facts: Mapping[str, str]
     fingerprint: Fingerprint
     read: Callable[[str], Iterator[bytes]]
+    read_stored: Callable[[str], Iterator[bytes]]
 
 
 class Restored(ABC):

@@ -108,8 +108,10 @@ def store_clone(
     taken.release()
     require_continuity(taken.reader, begun, taken)
     settings = dict(_settings(taken.reader))
-    with context.artifact(LOGS) as sink:
-        names = store_logs(taken.reader, begun, taken, tools, sink)
+    names: tuple[str, ...] = ()
+    if taken.position != begun.position:
+        with context.artifact(LOGS) as sink:
+            names = store_logs(taken.reader, begun, taken, tools, sink)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprint") as pool:
         items = pool.submit(taken.items)
         with context.artifact(ARCHIVE) as sink:
