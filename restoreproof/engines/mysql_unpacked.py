@@ -93,11 +93,10 @@ class UnpackedMySQL(RestoredMySQL):
         """
         self.with_accounts = backup.facts.get("accounts") == "yes"
         # A container takes its input slowly, so that is as short as can be.
+        command, archive = ["tar", "-C", DATA, "-xf", "-"], backup.read
         if self.sandbox.run(["zstd", "--version"]).exit_code == 0:
-            command, archive = ("tar", "--zstd"), backup.read_stored(ARCHIVE)
-        else:
-            command, archive = ("tar",), backup.read(ARCHIVE)
-        unpacked = self.sandbox.run([*command, "-C", DATA, "-xf", "-"], feed=archive, user="mysql")
+            command, archive = [*command, "--zstd"], backup.read_stored
+        unpacked = self.sandbox.run(command, feed=archive(ARCHIVE), user="mysql")
         if NO_SPACE in unpacked.messages:
             mend = "make room where the container engine keeps its containers"
             raise SandboxTrouble(f"no room for the data directory: {NO_SPACE}", mend=mend)
