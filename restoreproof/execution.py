@@ -83,6 +83,7 @@ def run(
     *,
     feed: Iterable[bytes] | None = None,
     watch: Callable[[bytes], None] | None = None,
+    user: str = "",
 ) -> Execution:
     """Run a command to its end, its standard input fed chunk by chunk if given.
 
@@ -90,7 +91,8 @@ def run(
     """
     api = container.client.api  # type: ignore[union-attr]  # set on every container that is listed or made
     with engine_trouble():
-        identifier = api.exec_create(container.id, list(command), stdin=feed is not None)["Id"]
+        made = api.exec_create(container.id, list(command), stdin=feed is not None, user=user)
+        identifier = made["Id"]
         stream = api.exec_start(identifier, socket=True)
         # docker gives a SocketIO around the socket, or the socket itself where it is encrypted.
         connection = getattr(stream, "_sock", stream)

@@ -177,11 +177,11 @@ def restoring(
         yield attempt(str(failure))
         return
     with ExitStack() as stack:
+        full, *increments = map(_to_restore, chain, manifests)
         with timeline.phase("start server"):
-            restored = stack.enter_context(engine.provision(source, image, sandboxes))
+            restored = stack.enter_context(engine.provision(source, image, sandboxes, full))
         failure_words = ""
         try:
-            full, *increments = map(_to_restore, chain, manifests)
             with timeline.phase("load"):
                 engine.load(restored, full)
             if increments:
@@ -209,4 +209,5 @@ def _to_restore(backup: StoredBackup, manifest: Manifest) -> BackupToRestore:
         facts=manifest.facts,
         fingerprint=manifest.fingerprint,
         read=lambda name: backup.read(artifacts[artifact(name)]),
+        read_stored=lambda name: backup.read_stored(artifacts[artifact(name)]),
     )

@@ -82,9 +82,13 @@ class Sandbox:
         *,
         feed: Iterable[bytes] | None = None,
         watch: Callable[[bytes], None] | None = None,
+        user: str = "",
     ) -> Execution:
-        """Run a command inside to its end; see ``execution.run``."""
-        return run(self.container, command, feed=feed, watch=watch)
+        """Run a command inside to its end, as the image's user if no other is named.
+
+        See ``execution.run``.
+        """
+        return run(self.container, command, feed=feed, watch=watch, user=user)
 
     def stream(self, command: Sequence[str]) -> OutputStream:
         """Run a command inside and iterate over its output."""

@@ -30,7 +30,9 @@ from restoreproof.storage import READ_ONLY, sync_folder, write_once
 
 READ_BYTES = 4096
 """Four stored bytes can unpack into 128 KiB: this bounds what one read unpacks to 128 MiB."""
+STORED_BYTES = 256 * 1024
 COMPRESSION_LEVEL = 3
+COMPRESSION_THREADS = min(4, os.cpu_count() or 1)
 INCOMING = ".incoming"
 CATALOGUED = (
     "id",
@@ -67,7 +69,9 @@ class ArtifactWriter:
         self._hash = hashlib.sha256()
         self._stored_bytes = self._content_bytes = 0
         # Without write_checksum a flipped bit can decode into other content without an error.
-        compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True)
+        compressor = zstandard.ZstdCompressor(
+            level=COMPRESSION_LEVEL, write_checksum=True, threads=COMPRESSION_THREADS
+        )
         self._compressor = compressor.compressobj()
 
     def write(self, chunk: bytes) -> None:
@@ -172,6 +176,15 @@ class StoredBackup:
             raise RestoreFailed(f"{artifact.name}: breaks off after {content_bytes} bytes")
         if decompressor.unused_data:
             raise RestoreFailed(f"{artifact.name}: something follows after its end")
+
+    def read_stored(self, artifact: Artifact) -> Iterator[bytes]:
+        """The artifact as it is stored. Raise RestoreFailed if it cannot be read."""
+        try:
+            with fsspec.open(str(self.folder / artifact.name), "rb") as file:
+                while chunk := file.read(STORED_BYTES):
+                    yield chunk
+        except OSError as error:
+            raise RestoreFailed(f"{artifact.name}: cannot be read: {error.strerror}") from None
 
     def _read_manifest(self) -> tuple[ArtifactDamage | None, Manifest | None]:
         path = self.folder / "manifest.json"

@@ -95,7 +95,8 @@ class BackupContent:
 class BackupToRestore:
     """A stored backup whose artifacts have been checked against the manifest.
 
-    ``read(name)`` gives an artifact's content in chunks. Raise RestoreFailed if it is not there.
+    ``read(name)`` gives an artifact's content in chunks, ``read_stored(name)`` the same as it is
+    stored: one zstd stream. Raise RestoreFailed if it is not there.
     """
 
     position: str
@@ -103,6 +104,7 @@ class BackupToRestore:
     facts: Mapping[str, str]
     fingerprint: Fingerprint
     read: Callable[[str], Iterator[bytes]]
+    read_stored: Callable[[str], Iterator[bytes]]
 
 
 class Restored(ABC):
@@ -174,9 +176,16 @@ class Engine(ABC, Generic[SourceT]):
 
     @abstractmethod
     def provision(
-        self, source: SourceModel, image: Image | None, sandboxes: Sandboxes
+        self,
+        source: SourceModel,
+        image: Image | None,
+        sandboxes: Sandboxes,
+        full: BackupToRestore | None = None,
     ) -> AbstractContextManager[Restored]:
         """Start an empty throwaway server (or folder) that is removed at the end.
+
+        With ``full`` it is one that this backup can be loaded into: a server that is to stand
+        on restored files may have to wait for them.
 
         Raise SandboxTrouble if it does not start.
         """

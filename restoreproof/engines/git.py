@@ -183,7 +183,11 @@ class Git(Engine[GitSource]):
 
     @contextmanager
     def provision(
-        self, source: SourceModel, image: Image | None, sandboxes: Sandboxes
+        self,
+        source: SourceModel,
+        image: Image | None,
+        sandboxes: Sandboxes,
+        full: BackupToRestore | None = None,
     ) -> Iterator[Restored]:
         with sandboxes.folder() as folder:
             yield RestoredGit(folder)

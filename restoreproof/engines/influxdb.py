@@ -171,7 +171,11 @@ class InfluxDB(Engine[InfluxDBSource]):
 
     @contextmanager
     def provision(
-        self, source: SourceModel, image: Image | None, sandboxes: Sandboxes
+        self,
+        source: SourceModel,
+        image: Image | None,
+        sandboxes: Sandboxes,
+        full: BackupToRestore | None = None,
     ) -> Iterator[Restored]:
         assert image is not None
 

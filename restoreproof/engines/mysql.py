@@ -1,7 +1,7 @@
-"""MySQL and MariaDB: logical full backups, restored into a server that nothing can reach."""
+"""MySQL and MariaDB: full backups as statements or as files, restored where nothing can reach."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -24,6 +24,7 @@ from restoreproof.engines.mysql_accounts import (
     read_accounts,
 )
 from restoreproof.engines.mysql_binlog import LOGS, replay_logs, require_continuity, store_logs
+from restoreproof.engines.mysql_clone import clone, probe_clone, store_clone
 from restoreproof.engines.mysql_configuration import (
     NO_PLACE,
     require_configuration,
@@ -33,9 +34,10 @@ from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
 )
+from restoreproof.engines.mysql_counters import vouched
 from restoreproof.engines.mysql_dialect import spoken, unfit
 from restoreproof.engines.mysql_dump import dump
-from restoreproof.engines.mysql_fingerprint import COUNTER, METHOD
+from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
 from restoreproof.engines.mysql_logs import require_logs, store_server_logs
@@ -52,7 +54,8 @@ from restoreproof.engines.mysql_source import (
     probe,
     source_of,
 )
-from restoreproof.fingerprint import Comparison, Fingerprint, Item, settled
+from restoreproof.engines.mysql_unpacked import UnpackedMySQL, is_physical, waiting_server
+from restoreproof.fingerprint import Fingerprint, Item, settled
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
@@ -64,7 +67,7 @@ class MySQL(Engine[MySQLSource]):
 
     name = "mysql"
     method = (
-        "Row count and SHA-256 digest of every table, taken in the dump's own snapshot, and the "
+        "Row count and SHA-256 digest of every table, taken in the backup's own instant, and the "
         "definition of every database, table, sequence, view, trigger, routine, event and account"
     )
     needs_image = True
@@ -81,13 +84,18 @@ class MySQL(Engine[MySQLSource]):
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         assert isinstance(source, MySQLSource)
         rounded = "what mysqldump rounds (FLOAT, the sign of zero) is reported as other content"
-        return (rounded, *(() if source.accounts else ("users, roles and privileges",)))
+        return (
+            *((rounded,) if source.method == "dump" else ()),
+            *(() if source.accounts else ("users, roles and privileges",)),
+        )
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
         require_configuration(context)
         with closing(connect_source(context)) as connection:
             require_logs(context, connection)
+        if source_of(context).method == "clone":
+            probe_clone(context)
 
     def back_up(self, context: BackupContext) -> BackupContent:
         source = source_of(context.of)
@@ -105,9 +113,14 @@ class MySQL(Engine[MySQLSource]):
                 place_source_options(tools, context.of)
                 accounts = read_accounts(connection) if source.accounts else ()
                 lag = replication_lag(connection)
+                cloned = None
+                if context.base is None and source.method == "clone":
+                    cloned = clone(context.of, connection, tools)
                 connect_again = partial(connect_source, context.of)
                 with snapshot(connect_again, databases, context.of.clock) as taken:
-                    if context.base is None:
+                    if cloned is not None:
+                        items, facts = store_clone(context, cloned, tools, taken)
+                    elif context.base is None:
                         items, facts = _store_full(context, tools, image, taken, accounts)
                     else:
                         items, facts = _store_increment(context, context.base, tools, taken)
@@ -154,16 +167,27 @@ class MySQL(Engine[MySQLSource]):
 
     @contextmanager
     def provision(
-        self, source: SourceModel, image: Image | None, sandboxes: Sandboxes
+        self,
+        source: SourceModel,
+        image: Image | None,
+        sandboxes: Sandboxes,
+        full: BackupToRestore | None = None,
     ) -> Iterator[Restored]:
         assert image is not None
-        with empty_server(image, sandboxes) as restored:
+        if full is not None and is_physical(full):
+            server: AbstractContextManager[RestoredMySQL] = waiting_server(image, sandboxes, full)
+        else:
+            server = empty_server(image, sandboxes)
+        with server as restored:
             yield restored
 
     def load(self, restored: Restored, backup: BackupToRestore) -> None:
         assert isinstance(restored, RestoredMySQL)
         _require_fit(restored, backup)
-        load_dump(restored, backup)
+        if isinstance(restored, UnpackedMySQL):
+            restored.unpack(backup)
+        else:
+            load_dump(restored, backup)
         restored.take_files(backup)
 
     def replay(self, restored: Restored, increment: BackupToRestore) -> None:
@@ -207,18 +231,8 @@ def _store_increment(
     require_continuity(taken.reader, base, taken)
     with context.artifact(LOGS) as sink:
         names = store_logs(taken.reader, base, taken, tools, sink)
-    items = tuple(map(_without_bound, taken.items()))
+    items = tuple(vouched(taken.reader, taken.databases, taken.items()))
     return items, {"base_position": base.position, "logs": " ".join(names)}
-
-
-def _without_bound(item: Item) -> Item:
-    """The item; of a counter any value. What was rolled back has drawn numbers all the same.
-
-    No binary log holds those, so a replay cannot bring them back.
-    """
-    if item.kind != COUNTER:
-        return item
-    return item.model_copy(update={"comparison": Comparison.OPTIONAL})
 
 
 engine = MySQL()

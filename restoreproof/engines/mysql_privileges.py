@@ -18,6 +18,7 @@ GRANT = re.compile(r"^(GRANT|REVOKE) (.+?) ON (.+?) (?:TO|FROM) ")
 LEVEL = re.compile(r"^`(?P<database>(?:[^`]|``)+)`\.\*$")
 IN_DATABASES = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
 LOGS = "REPLICATION SLAVE"
+CLONING = "BACKUP_ADMIN"
 EVERYTHING = "ALL PRIVILEGES"
 
 
@@ -28,6 +29,7 @@ def missing_privileges(
     accounts: bool,
     binary_log: bool,
     increments: bool,
+    clone: bool = False,
 ) -> tuple[str, ...]:
     """What a backup needs and the connection's user lacks, such as 'TRIGGER on *.*'.
 
@@ -43,8 +45,10 @@ def missing_privileges(
             missing.append(f"{' or '.join(dialect.locking)} on *.*")
         if binary_log and dialect.reading_position not in everywhere:
             missing.append(f"{dialect.reading_position} on *.*")
-        if increments and LOGS not in everywhere:
+        if (increments or clone) and LOGS not in everywhere:
             missing.append(f"{LOGS} on *.*")
+        if clone and CLONING not in everywhere:
+            missing.append(f"{CLONING} on *.*")
     for privilege in IN_DATABASES:
         lacking = _lacking(privilege, everywhere, granted, databases)
         missing += [f"{privilege} on {level}" for level in lacking]
@@ -83,7 +87,8 @@ def _granted(connection: "Connection[Any]") -> Iterator[tuple[str, str]]:
     for (line,) in rows(connection, spoken(connection).own_grants.format(using=using)):
         match = GRANT.match(str(line))
         if match and match[1] == "GRANT":
-            for privilege in match[2].split(", "):
+            # A list of dynamic privileges has no spaces.
+            for privilege in re.split(", ?", match[2]):
                 yield match[3], privilege
 
 

@@ -1,7 +1,7 @@
 """A throwaway MySQL server: how it is started, and what it answers."""
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,7 @@ from restoreproof.engines.mysql_configuration import (
     restore_configuration,
 )
 from restoreproof.engines.mysql_connection import connect, quoted, rows, user_databases, value
-from restoreproof.engines.mysql_dialect import spoken
+from restoreproof.engines.mysql_dialect import Dialect, spoken
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_fingerprint import METHOD, counter_items, gtid_restored
 from restoreproof.engines.mysql_health import TableCheck, Usefulness, check_tables, write_and_read
@@ -57,24 +57,27 @@ RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 class RestoredMySQL(Restored):
     """A MySQL server in its sandbox."""
 
-    def __init__(
-        self,
-        sandbox: Sandbox,
-        connection: "Connection[Any]",
-        administrator: str,
-        connect_again: Callable[[], "Connection[Any]"],
-    ) -> None:
+    connection: "Connection[Any]"
+    dialect: Dialect
+
+    def __init__(self, sandbox: Sandbox, administrator: str) -> None:
         self.sandbox = sandbox
-        self.connect_again = connect_again
-        self.connection = connection
         self.administrator = administrator
         self.with_accounts = False
         self.facts: Mapping[str, str] = {}
+        self.server_version = self.identity = ""
+        self.isolation = sandbox.isolation
+        self.limits = f"{sandbox.limits.describe()}; {RELAXED}"
+
+    def serve(self, connection: "Connection[Any]", password: str) -> None:
+        """Take the administrator's connection to the running server, and his password."""
+        self.connection = connection
+        self.connect_again = partial(
+            connect_to, self.sandbox, self.administrator, password, several=True
+        )
         self.server_version = str(value(connection, "SELECT VERSION()"))
         self.dialect = spoken(connection)
         self.identity = str(value(connection, f"SELECT {self.dialect.identity}"))
-        self.isolation = sandbox.isolation
-        self.limits = f"{sandbox.limits.describe()}; {RELAXED}"
 
     @property
     def socket(self) -> str:
@@ -175,17 +178,19 @@ def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
         sandbox.until(lambda: _answers(sandbox, password), what="the MySQL server")
         # The estate's accounts, root among them, are restored too: ours is another one.
         administrator = f"sandbox-{secrets.token_hex(8)}"
-        with closing(_connect_to(sandbox, "root", password)) as connection:
+        with closing(connect_to(sandbox, "root", password)) as connection:
             make_administrator(connection, administrator, password)
         sandbox.place(OPTIONS_FILE, options_file(user=administrator, password=password))
-        with closing(_connect_to(sandbox, administrator, password)) as connection:
-            connect_again = partial(_connect_to, sandbox, administrator, password, several=True)
-            yield RestoredMySQL(sandbox, connection, administrator, connect_again)
+        with closing(connect_to(sandbox, administrator, password)) as connection:
+            restored = RestoredMySQL(sandbox, administrator)
+            restored.serve(connection, password)
+            yield restored
 
 
-def _connect_to(
+def connect_to(
     sandbox: Sandbox, user: str, password: str, *, several: bool = False
 ) -> "Connection[Any]":
+    """A connection to a sandbox's server. Raise pymysql.MySQLError or OSError."""
     host, port = sandbox.address or (None, 3306)
     return connect(user, password, host=host, port=port, socket=sandbox.socket, several=several)
 
@@ -195,7 +200,7 @@ def _answers(sandbox: Sandbox, password: str) -> bool:
     if b"port: 3306" not in sandbox.container.logs():
         return False
     try:
-        _connect_to(sandbox, "root", password).close()
+        connect_to(sandbox, "root", password).close()
     except (pymysql.MySQLError, OSError):
         return False
     return True

@@ -3,10 +3,10 @@
 import ssl
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal, Self
 
 import pymysql
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import Clock, SourceContext
@@ -65,7 +65,8 @@ class Encryption(BaseModel):
 class MySQLSource(SourceModel):
     """How to reach the server; without ``databases`` all but the server's own are taken.
 
-    ``accounts`` says whether users, roles and their privileges are backed up too;
+    ``accounts`` says whether users, roles and their privileges are backed up too, ``method``
+    how full backups are made: as statements with mysqldump or as files with the CLONE plugin.
     ``probe_query`` is what a restored server has to do to be of use to the application.
     ``configuration`` and ``logs`` say where the server's files can be read. Without ``tls`` a
     connection is encrypted where the server can, as MySQL's own clients do.
@@ -78,10 +79,17 @@ class MySQLSource(SourceModel):
     tls: Encryption | None = None
     databases: tuple[str, ...] = ()
     accounts: bool = True
+    method: Literal["dump", "clone"] = "dump"
     heartbeat: Heartbeat | None = None
     probe_query: ApplicationProbe | None = None
     configuration: ServerFilesSource | None = None
     logs: ServerFilesSource | None = None
+
+    @model_validator(mode="after")
+    def _clones_are_whole(self) -> Self:
+        if self.method == "clone" and self.databases:
+            raise ValueError("method clone copies every database; leave out databases")
+        return self
 
 
 def probe(context: SourceContext) -> None:
@@ -104,6 +112,7 @@ def probe(context: SourceContext) -> None:
             accounts=source_of(context).accounts,
             binary_log=has_binary_log(connection),
             increments=context.increments,
+            clone=source_of(context).method == "clone",
         )
         if lacking:
             what = f"the backup user lacks {', '.join(lacking)}"
@@ -133,7 +142,7 @@ def _require_support(context: SourceContext, version: str) -> None:
 def connect_source(context: SourceContext) -> "Connection[Any]":
     """A connection to the source. Raise SourceUnavailable or SecretMissing."""
     source = source_of(context)
-    host, port = _address(context)
+    host, port = address(context)
     server = f"MySQL server {host}:{port}"
     user, password = context.text(source.user), context.secret(source.password)
     try:
@@ -145,7 +154,7 @@ def connect_source(context: SourceContext) -> "Connection[Any]":
 def place_source_options(tools: Sandbox, context: SourceContext) -> None:
     """Give client tools all that they need to reach the source, in files and no argument."""
     source = source_of(context)
-    host, port = _address(context)
+    host, port = address(context)
     user, password = context.text(source.user), context.secret(source.password)
     options: dict[str, str | int] = {}
     if source.tls is not None:
@@ -204,7 +213,8 @@ def _authorities(context: SourceContext) -> str | None:
         ) from None
 
 
-def _address(context: SourceContext) -> tuple[str, int]:
+def address(context: SourceContext) -> tuple[str, int]:
+    """Host and port of the source. Raise SourceUnavailable if the port is none."""
     source = source_of(context)
     port = context.text(str(source.port))
     if not port.isdecimal():

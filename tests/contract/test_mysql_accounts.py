@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
+import zstandard
 
 from restoreproof import engines
 from restoreproof.clock import system_clock
@@ -82,6 +83,7 @@ def _restore(into: RestoredMySQL, artifacts: Mapping[str, bytes]) -> None:
         facts={"accounts": "yes"},
         fingerprint=Fingerprint.of(METHOD, system_clock(), ()),
         read=lambda name: iter([artifacts[name]]),
+        read_stored=lambda name: iter([zstandard.compress(artifacts[name])]),
     )
     engines.load("mysql").load(into, backup)
 
