@@ -89,6 +89,8 @@ MYSQL_8_0 = Dialect(
         "--gtid-mode=ON",
         "--enforce-gtid-consistency=ON",
         "--secure-file-priv=NULL",
+        # Otherwise what was taken back from an account on one database could not be taken here.
+        "--loose-partial-revokes=ON",
         "--loose-mysqlx=OFF",
     ),
     system_accounts=("mysql.infoschema", "mysql.session", "mysql.sys"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from restoreproof.engines.mysql_connection import rows, value
+from restoreproof.engines.mysql_connection import SYSTEM_DATABASES, rows, value
 from restoreproof.engines.mysql_dialect import spoken
 
 GRANT = re.compile(r"^(GRANT|REVOKE) (.+?) ON (.+?) (?:TO|FROM) ")
@@ -37,7 +37,8 @@ def missing_privileges(
     enough: the user would not see that there are others.
     """
     dialect = spoken(connection)
-    granted = list(_granted(connection))
+    rights = list(_rights(connection))
+    granted = [(level, privilege) for verb, level, privilege in rights if verb == "GRANT"]
     everywhere = {privilege for level, privilege in granted if level == "*.*"}
     missing = []
     if EVERYTHING not in everywhere:
@@ -57,6 +58,10 @@ def missing_privileges(
     ):
         privilege, level = dialect.routines[-1]
         missing.append(f"{privilege} on {level.replace('`', '')}")
+    for verb, level, privilege in rights:
+        # Partial revokes: what is held on all databases, and was taken back on one of them.
+        if verb == "REVOKE" and _is_wanted(level, privilege, databases, accounts=accounts):
+            missing.append(f"{privilege} on {level}")
     if accounts and _lacking("SELECT", everywhere, granted, ("mysql",)):
         missing.append("SELECT on mysql.* (or set source.accounts: false)")
     return tuple(dict.fromkeys(missing))
@@ -80,16 +85,26 @@ def _lacking(
     ]
 
 
-def _granted(connection: "Connection[Any]") -> Iterator[tuple[str, str]]:
-    """Every level and privilege that the user holds, active roles included."""
+def _is_wanted(level: str, privilege: str, databases: Sequence[str], *, accounts: bool) -> bool:
+    match = LEVEL.match(level)
+    if match is None or privilege not in IN_DATABASES:
+        return False
+    database = match["database"].replace("``", "`")
+    if database in SYSTEM_DATABASES:
+        return accounts and (database, privilege) == ("mysql", "SELECT")
+    return database in databases or not databases
+
+
+def _rights(connection: "Connection[Any]") -> Iterator[tuple[str, str, str]]:
+    """GRANT or REVOKE, level and privilege of all that the user holds, active roles included."""
     roles = value(connection, "SELECT CURRENT_ROLE()")
     using = "" if roles in (None, "NONE") else f" USING {roles}"
     for (line,) in rows(connection, spoken(connection).own_grants.format(using=using)):
         match = GRANT.match(str(line))
-        if match and match[1] == "GRANT":
+        if match:
             # A list of dynamic privileges has no spaces.
             for privilege in re.split(", ?", match[2]):
-                yield match[3], privilege
+                yield match[1], match[3], privilege
 
 
 def _covers(level: str, database: str) -> bool:

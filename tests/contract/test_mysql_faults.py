@@ -492,7 +492,6 @@ def test_nothing_is_not_compared_with_nothing(
 # Sources that are not what they seem
 
 
-@pytest.mark.xfail(reason="missing_privileges passes over what REVOKE takes back")
 def test_a_masked_account_is_refused(bench: Bench, matrix: dict[str, Verdict]) -> None:
     """A user who may see everything but one database would leave it out in silence."""
     run = bench.server.run
@@ -506,7 +505,6 @@ def test_a_masked_account_is_refused(bench: Bench, matrix: dict[str, Verdict]) -
     assert "SELECT on `other`.*" in str(caught.value)
 
 
-@pytest.mark.xfail(reason="the sandbox runs without partial_revokes, so its REVOKE is refused")
 def test_partial_revokes_are_no_false_alarm(bench: Bench) -> None:
     """An account from which something was taken back comes back with just that."""
     bench.server.run(
