@@ -183,10 +183,11 @@ class MySQL(Engine[MySQLSource]):
 
     def load(self, restored: Restored, backup: BackupToRestore) -> None:
         assert isinstance(restored, RestoredMySQL)
-        _require_fit(restored, backup)
         if isinstance(restored, UnpackedMySQL):
+            # A server refuses by itself to start on files of a later series.
             restored.unpack(backup)
         else:
+            _require_fit(restored, backup)
             load_dump(restored, backup)
         restored.take_files(backup)
 

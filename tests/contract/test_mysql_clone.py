@@ -26,6 +26,7 @@ from restoreproof.errors import SandboxTrouble, SeveralProblems
 from restoreproof.execution import engine_trouble
 from restoreproof.images import Image, ensure
 from restoreproof.jobs import JobResult, run_job
+from restoreproof.outcomes import RestoreFailed
 from restoreproof.resources import folder
 from restoreproof.restore import RestoreAttempt, Target, restoring
 from restoreproof.sandbox import Sandboxes
@@ -275,13 +276,18 @@ def test_missing_logs_are_noticed(source: Source, copy: VaultCopy, full: StoredB
 
 
 def test_a_server_that_dies_tells_who_is_to_blame(source: Source, full: StoredBackup) -> None:
-    """A killed sandbox says nothing of the backup."""
-    with _restored(source, source.vault, full.id) as attempt:
-        restored = attempt.restored
-        assert isinstance(restored, RestoredMySQL)
-        restored.sandbox.container.kill()
-        with pytest.raises(SandboxTrouble):
-            restored.answer()
+    """A server that stops by itself is the backup's doing; a killed sandbox says nothing of it."""
+    for how, blame in (("ABRT", RestoreFailed), ("KILL", SandboxTrouble)):
+        with _restored(source, source.vault, full.id) as attempt:
+            restored = attempt.restored
+            assert isinstance(restored, RestoredMySQL)
+            container = restored.sandbox.container
+            kill = ["bash", "-c", f"kill -{how} $(</proc/1/task/1/children)"]
+            killed = restored.sandbox.run(kill, user="mysql")
+            assert killed.exit_code == 0, killed.complaint
+            container.wait(timeout=60)
+            with pytest.raises(blame):
+                restored.answer()
 
 
 def test_no_room_in_the_sandbox_is_no_finding(source: Source, full: StoredBackup) -> None:
