@@ -257,7 +257,13 @@ def _put(restored: RestoredMySQL, backup: StoredBackup, content: bytes) -> None:
     manifest = backup.manifest()
     restore_configuration(
         restored.sandbox,
-        BackupToRestore("", manifest.facts, manifest.fingerprint, lambda _: iter([content])),
+        BackupToRestore(
+            position="",
+            source_version=manifest.source_version,
+            facts=manifest.facts,
+            fingerprint=manifest.fingerprint,
+            read=lambda _: iter([content]),
+        ),
     )
 
 
@@ -378,7 +384,7 @@ def test_missing_privilege_is_refused_before_the_job(server: Server) -> None:
     rows(server.root, "CREATE USER IF NOT EXISTS narrow@`%%` IDENTIFIED BY %s", (SECRET,))
     rows(
         server.root,
-        "GRANT RELOAD, REPLICATION CLIENT ON *.* TO narrow@`%`",
+        "GRANT RELOAD, REPLICATION CLIENT, SHOW_ROUTINE ON *.* TO narrow@`%`",
     )
     rows(server.root, "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON app.* TO narrow@`%`")
     context = server.context(
