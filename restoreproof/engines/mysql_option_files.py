@@ -93,7 +93,9 @@ def validate(sandbox: Sandbox, folder: str, option_files: Iterable[str]) -> Conf
     command = ["mysqld", f"--defaults-file={EFFECTIVE}", "--validate-config", "--user=mysql"]
     done = sandbox.run(command)
     if done.exit_code != 0:
-        said = tuple(_complaints(f"{done.output}\n{done.messages}"))
+        # Seldom the words of a command that ends at once are lost on their way: ask again.
+        again = sandbox.run(command) if not done.output + done.messages else done
+        said = tuple(_complaints(f"{again.output}\n{again.messages}"))
         effective.complaints += said or (f"mysqld --validate-config: exit code {done.exit_code}",)
     return ConfigurationCheck(
         len(effective.read), tuple(effective.complaints), tuple(effective.passed_over)

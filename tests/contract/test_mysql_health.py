@@ -51,6 +51,22 @@ def server(empty: RestoredMySQL) -> RestoredMySQL:
     return empty
 
 
+@pytest.mark.parametrize("reference", ["restoreproof/mariadb:10.11", "restoreproof/mariadb:11.8"])
+def test_mariadb_is_checked_and_written_to(reference: str) -> None:
+    """MariaDB's own tables and views, a sequence and a table with a past pass the same checks."""
+    sandboxes = Sandboxes(f"health-{token_hex(4)}")
+    with engines.load("mysql").provision(SOURCE, ensure(reference, print), sandboxes) as made:
+        assert isinstance(made, RestoredMySQL)
+        rows(made.connection, "CREATE DATABASE app")
+        rows(made.connection, "CREATE SEQUENCE app.numbers")
+        rows(made.connection, "CREATE TABLE app.past (id INT PRIMARY KEY) WITH SYSTEM VERSIONING")
+        made.with_accounts = True
+        checked = made.check_tables()
+
+        assert (checked.examined > 20, checked.complaints) == (True, ())
+        assert made.write_and_read(SOURCE).useful
+
+
 def test_empty_server_is_checked_and_written_to(empty: RestoredMySQL) -> None:
     """With no database at all there are the server's own tables to check, and a place to write."""
     checked, used = empty.check_tables(), empty.write_and_read(SOURCE)

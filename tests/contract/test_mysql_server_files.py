@@ -19,9 +19,10 @@ from restoreproof.damage import VaultCopy
 from restoreproof.damage_content import drop_last_lines, replace_in_file
 from restoreproof.demo.mysql import Container
 from restoreproof.demo.servers import address, publish
-from restoreproof.engines.contract import BackupToRestore, SourceContext
-from restoreproof.engines.mysql_configuration import restore_configuration
+from restoreproof.engines.contract import SourceContext
+from restoreproof.engines.mysql_configuration import FOLDER
 from restoreproof.engines.mysql_connection import rows
+from restoreproof.engines.mysql_file_archive import unpack
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_source import MySQLSource
 from restoreproof.errors import SourceUnavailable
@@ -245,20 +246,12 @@ def test_configuration_that_no_server_takes_is_seen(
     damaged = replace_in_file(file, old, new)(b"".join(backup.read(artifact)))
     undamaged = b"".join(backup.read(artifact))
     try:
-        _put(restored, backup, damaged)
+        unpack(restored.sandbox, FOLDER, iter([damaged]))
         found = restored.check_configuration()
         assert [one for one in found.complaints if complaint in one], found.complaints
         assert "hunter2" not in str(found).lower()
     finally:
-        _put(restored, backup, undamaged)
-
-
-def _put(restored: RestoredMySQL, backup: StoredBackup, content: bytes) -> None:
-    manifest = backup.manifest()
-    restore_configuration(
-        restored.sandbox,
-        BackupToRestore("", manifest.facts, manifest.fingerprint, lambda _: iter([content])),
-    )
+        unpack(restored.sandbox, FOLDER, iter([undamaged]))
 
 
 def test_damaged_files_are_differences(
@@ -378,7 +371,7 @@ def test_missing_privilege_is_refused_before_the_job(server: Server) -> None:
     rows(server.root, "CREATE USER IF NOT EXISTS narrow@`%%` IDENTIFIED BY %s", (SECRET,))
     rows(
         server.root,
-        "GRANT RELOAD, REPLICATION CLIENT ON *.* TO narrow@`%`",
+        "GRANT RELOAD, REPLICATION CLIENT, SHOW_ROUTINE ON *.* TO narrow@`%`",
     )
     rows(server.root, "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON app.* TO narrow@`%`")
     context = server.context(
