@@ -20,6 +20,8 @@ from restoreproof.sandbox import Sandboxes
 Clock = Callable[[], datetime]
 CLOCK_AHEAD = "clock_ahead_seconds"
 """The fact of a backup that says how far the source's clock was ahead of ours; less if behind."""
+Until = datetime | str
+"""An instant by the source's own clock, or an engine's name of one transaction."""
 SourceT = TypeVar("SourceT", bound=SourceModel)
 
 
@@ -197,9 +199,12 @@ class Engine(ABC, Generic[SourceT]):
         Raise RestoreFailed with the server's words.
         """
 
-    def replay(self, restored: Restored, increment: BackupToRestore) -> None:
+    def replay(
+        self, restored: Restored, increment: BackupToRestore, until: Until | None = None
+    ) -> None:
         """Bring the sandbox forward to an increment's recovery point, exactly.
 
+        With ``until`` only what the source committed up to then, that included.
         Raise RestoreFailed with the server's words, or if it ends anywhere else.
         """
         raise RestoreFailed(f"the {self.name} engine has no increments")

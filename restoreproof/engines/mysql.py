@@ -16,6 +16,7 @@ from restoreproof.engines.contract import (
     Engine,
     Restored,
     SourceContext,
+    Until,
 )
 from restoreproof.engines.mysql_accounts import (
     Account,
@@ -23,7 +24,8 @@ from restoreproof.engines.mysql_accounts import (
     privileges_script,
     read_accounts,
 )
-from restoreproof.engines.mysql_binlog import LOGS, replay_logs, require_continuity, store_logs
+from restoreproof.engines.mysql_binlog import log_identity, require_continuity, store_logs
+from restoreproof.engines.mysql_binlog_reader import Chunks
 from restoreproof.engines.mysql_clone import clone, probe_clone, store_clone
 from restoreproof.engines.mysql_configuration import (
     NO_PLACE,
@@ -36,11 +38,13 @@ from restoreproof.engines.mysql_connection import (
 )
 from restoreproof.engines.mysql_counters import vouched
 from restoreproof.engines.mysql_dialect import spoken, unfit
-from restoreproof.engines.mysql_dump import dump
+from restoreproof.engines.mysql_dump import KEPT_HEAD, dump
 from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
 from restoreproof.engines.mysql_logs import require_logs, store_server_logs
+from restoreproof.engines.mysql_position import parsed_file_position, position_in_dump
+from restoreproof.engines.mysql_replay import LOGS, replay_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
@@ -151,7 +155,10 @@ class MySQL(Engine[MySQLSource]):
             facts={
                 "databases": ", ".join(databases),
                 "lock_seconds": f"{taken.lock_seconds:.3f}",
+                "gtid_executed": taken.gtids,
                 "log_file": taken.log_file,
+                "log_position": str(taken.log_position),
+                "source_time": taken.source_time.isoformat(),
                 "accounts": "yes" if source.accounts else "no",
                 CLOCK_AHEAD: f"{ahead.total_seconds():.3f}",
                 LAG: "unknown" if lag is None else f"{lag.total_seconds():g}",
@@ -189,12 +196,17 @@ class MySQL(Engine[MySQLSource]):
         else:
             _require_fit(restored, backup)
             load_dump(restored, backup)
+            if parsed_file_position(backup.position):
+                head = Chunks(backup.read(DUMP)).read(KEPT_HEAD)
+                restored.file_position = position_in_dump(head)
         restored.take_files(backup)
 
-    def replay(self, restored: Restored, increment: BackupToRestore) -> None:
+    def replay(
+        self, restored: Restored, increment: BackupToRestore, until: Until | None = None
+    ) -> None:
         assert isinstance(restored, RestoredMySQL)
         _require_fit(restored, increment)
-        replay_logs(restored.connection, restored.sandbox, restored.socket, increment)
+        replay_logs(restored, increment, until)
         restored.take_files(increment)
 
 
@@ -218,7 +230,8 @@ def _store_full(
         sink.write(creation_script(accounts))
     with context.artifact(PRIVILEGES) as sink:
         sink.write(privileges_script(accounts))
-    return items, {}
+    wants_log = context.of.increments and parsed_file_position(taken.position)
+    return items, {"log_identity": log_identity(tools, taken.log_file)} if wants_log else {}
 
 
 def _store_increment(
@@ -229,11 +242,18 @@ def _store_increment(
         raise BackupFailed(NO_INCREMENTS)
     if source_of(context.of).databases:
         raise BackupFailed("binary logs hold all databases: leave out source.databases")
-    require_continuity(taken.reader, base, taken)
+    require_continuity(taken.reader, base, taken, tools)
     with context.artifact(LOGS) as sink:
-        names = store_logs(taken.reader, base, taken, tools, sink)
+        lengths = store_logs(taken.reader, base, taken, tools, sink)
+    facts = {
+        "base_position": base.position,
+        "logs": " ".join(lengths),
+        "logs_bytes": " ".join(map(str, lengths.values())),
+    }
+    if parsed_file_position(taken.position):
+        facts["log_identity"] = log_identity(tools, taken.log_file)
     items = tuple(vouched(taken.reader, taken.databases, taken.items()))
-    return items, {"base_position": base.position, "logs": " ".join(names)}
+    return items, facts
 
 
 engine = MySQL()

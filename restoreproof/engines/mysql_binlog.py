@@ -1,59 +1,106 @@
-"""Increments of a MySQL server: its binary logs since the base, replayed to an exact position.
+"""Increments of a MySQL server: its binary logs since the base, up to an exact position.
 
-Neither the copy nor the replay complains of a log that is missing in the middle or that ends
-early, so both ends are held against GTID sets: at the source, what was purged must be in the
-base; in the sandbox, the executed set must become exactly the recorded one.
+The copy does not complain of a log that is missing: what was purged must be in the base. Where
+the server keeps no GTIDs, the base's log must still be there, and be the same one.
 """
 
-import secrets
+import re
 import shlex
 from typing import Any
 
 from pymysql.connections import Connection
 
-from restoreproof.engines.contract import ArtifactSink, BackupToRestore, Base
+from restoreproof.engines.contract import ArtifactSink, Base
 from restoreproof.engines.mysql_connection import rows, value
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
-from restoreproof.engines.mysql_fingerprint import gtid_executed
+from restoreproof.engines.mysql_gtids import GtidSet
+from restoreproof.engines.mysql_position import parsed_file_position
 from restoreproof.engines.mysql_snapshot import Snapshot
-from restoreproof.outcomes import BackupFailed, RestoreFailed
+from restoreproof.outcomes import BackupFailed
 from restoreproof.sandbox import Sandbox
 
-LOGS = "binary-logs.tar"
 FOLDER = "/var/tmp/restoreproof-logs"  # noqa: S108  # inside a container of ours alone
+_MYSQLBINLOG = (
+    "mysqlbinlog",
+    f"--defaults-extra-file={OPTIONS_FILE}",
+    "--read-from-remote-server",
+)
+FULL = "take a full backup (restoreproof backup POLICY COMPONENT --full)"
+# When a log was begun, by whom, and the checksum over that.
+BEGINNING = re.compile(r"^#(.+?)\tStart: binlog v .+$", re.MULTILINE)
 
 
-def require_continuity(connection: "Connection[Any]", base: Base, taken: Snapshot) -> None:
+def require_continuity(
+    connection: "Connection[Any]", base: Base, taken: Snapshot, tools: Sandbox
+) -> None:
     """Raise BackupFailed unless the logs that are there lead from the base to the snapshot."""
-    full = "take a full backup (restoreproof backup POLICY COMPONENT --full)"
     if not taken.log_file:
         raise BackupFailed("the source writes no binary log, so there can be no increments")
-    if not taken.position or not base.position:
-        raise BackupFailed("the source keeps no GTIDs (gtid_mode), which increments need")
     if str(value(connection, "SELECT @@GLOBAL.server_uuid")) != base.source_identity:
-        raise BackupFailed(f"the source is another server than that of {base.id}; {full}")
-    if not _is_subset(connection, base.position, taken.position):
-        raise BackupFailed(f"the source's history no longer holds that of {base.id}; {full}")
+        raise BackupFailed(f"the source is another server than that of {base.id}; {FULL}")
+    begin = parsed_file_position(base.position)
+    if not base.position or bool(begin) == bool(taken.gtids):
+        raise BackupFailed(f"binary log or GTIDs were switched since {base.id}; {FULL}")
+    if begin:
+        _require_same_log(connection, base, begin, tools)
+        return
+    if not GtidSet(base.position) <= GtidSet(taken.gtids):
+        raise BackupFailed(f"the source's history no longer holds that of {base.id}; {FULL}")
     purged = str(value(connection, "SELECT @@GLOBAL.gtid_purged") or "")
-    if not _is_subset(connection, purged, base.position):
-        raise BackupFailed(f"binary logs since {base.id} were purged; {full}")
+    if not GtidSet(purged) <= GtidSet(base.position):
+        raise BackupFailed(f"binary logs since {base.id} were purged; {FULL}")
+
+
+def log_identity(tools: Sandbox, log: str) -> str:
+    """What tells a binary log of the source from another of its name.
+
+    Raise BackupFailed with the tool's words.
+    """
+    begin = ["--start-position=4", "--stop-position=5", log]
+    shown = tools.run([*_MYSQLBINLOG, *begin])
+    match = BEGINNING.search(shown.output)
+    if shown.exit_code != 0 or match is None:
+        raise BackupFailed(f"mysqlbinlog: {shown.complaint}")
+    return " ".join(match[1].split())
+
+
+def _require_same_log(
+    connection: "Connection[Any]", base: Base, begin: tuple[str, int], tools: Sandbox
+) -> None:
+    log, position = begin
+    lengths = _lengths(connection)
+    if "log_identity" not in base.facts:
+        raise BackupFailed(f"{base.id} was not made to be followed by increments; {FULL}")
+    if log not in lengths and log < min(lengths):
+        raise BackupFailed(f"binary logs since {base.id} were purged; {FULL}")
+    same = (
+        lengths.get(log, 0) >= position and log_identity(tools, log) == base.facts["log_identity"]
+    )
+    if not same:
+        raise BackupFailed(f"the source's history no longer holds that of {base.id}; {FULL}")
 
 
 def store_logs(
     connection: "Connection[Any]", base: Base, taken: Snapshot, tools: Sandbox, sink: ArtifactSink
-) -> tuple[str, ...]:
-    """Copy the logs from the base to the snapshot into ``sink`` and return their names.
+) -> dict[str, int]:
+    """Copy the logs from the base to the snapshot into ``sink``; return their lengths by name.
 
-    The last one may go on beyond the snapshot; the replay stops at the recorded position.
-    Raise BackupFailed with the tool's words.
+    The last one is cut at the snapshot's position, so that they hold nothing beyond it. Raise
+    BackupFailed with the tool's words.
     """
-    names = [str(row[0]) for row in rows(connection, "SHOW BINARY LOGS")]
+    lengths = _lengths(connection) | {taken.log_file: taken.log_position}
+    names = list(lengths)
     first = base.facts.get("log_file", "")
     begin = names.index(first) if first in names else 0
     wanted = names[begin : names.index(taken.log_file) + 1]
-    copy = tools.run(["sh", "-c", f"mkdir -p {FOLDER} && exec {shlex.join(_copy_command(wanted))}"])
+    fetch = [*_MYSQLBINLOG, "--raw", f"--result-file={FOLDER}/", *wanted]
+    cut = f"truncate -s {taken.log_position} {shlex.quote(f'{FOLDER}/{taken.log_file}')}"
+    copy = tools.run(["sh", "-c", f"mkdir -p {FOLDER} && {shlex.join(fetch)} && {cut}"])
     if copy.exit_code != 0:
         raise BackupFailed(f"mysqlbinlog: {copy.complaint}")
+    sizes = tools.run(["sh", "-c", f"cd {FOLDER} && stat -c %s {shlex.join(wanted)}"])
+    if list(map(int, sizes.output.split())) != [lengths[name] for name in wanted]:
+        raise BackupFailed("a binary log was copied in part; take the increment again")
     read_through = f"mysqlbinlog --verify-binlog-checksum {shlex.join(wanted)} >/dev/null"
     check = tools.run(["sh", "-c", f"cd {FOLDER} && exec {read_through}"])
     if check.exit_code != 0:
@@ -63,54 +110,8 @@ def store_logs(
         sink.write(chunk)
     if stream.result().exit_code != 0:
         raise BackupFailed(f"tar: {stream.result().complaint}")
-    return tuple(wanted)
+    return {name: lengths[name] for name in wanted}
 
 
-def replay_logs(
-    connection: "Connection[Any]", sandbox: Sandbox, socket: str, increment: BackupToRestore
-) -> None:
-    """Apply an increment's transactions, none missing and none beyond its position.
-
-    Raise RestoreFailed with the tool's words, or if the server ends anywhere else.
-    """
-    folder = f"{FOLDER}-{secrets.token_hex(4)}"
-    unpack = ["sh", "-c", f"mkdir {folder} && tar -C {folder} -xf -"]
-    unpacked = sandbox.run(unpack, feed=increment.read(LOGS))
-    if unpacked.exit_code != 0:
-        raise RestoreFailed(f"tar: {unpacked.complaint}")
-    names = increment.facts["logs"].split(" ")
-    # Without pipefail the shell would take mysql's word for both programs.
-    pipe = (
-        f"set -o pipefail; cd {folder} && mysqlbinlog --verify-binlog-checksum"
-        f" --include-gtids={shlex.quote(increment.position)} {shlex.join(names)}"
-        f" | mysql --defaults-extra-file={OPTIONS_FILE} --socket={socket} --binary-mode"
-    )
-    replayed = sandbox.run(["bash", "-c", pipe])
-    if replayed.exit_code != 0:
-        sandbox.require_running()
-        raise RestoreFailed(f"replaying binary logs: {replayed.complaint}")
-    reached = gtid_executed(connection)
-    if not _is_same(connection, reached, increment.position):
-        raise RestoreFailed(
-            f"the replay ended at {reached or 'no position'} and not at {increment.position}:"
-            " transactions are missing or too many"
-        )
-
-
-def _copy_command(names: list[str]) -> list[str]:
-    return [
-        "mysqlbinlog",
-        f"--defaults-extra-file={OPTIONS_FILE}",
-        "--read-from-remote-server",
-        "--raw",
-        f"--result-file={FOLDER}/",
-        *names,
-    ]
-
-
-def _is_subset(connection: "Connection[Any]", inner: str, outer: str) -> bool:
-    return bool(value(connection, "SELECT GTID_SUBSET(%s, %s)", (inner, outer)))
-
-
-def _is_same(connection: "Connection[Any]", one: str, other: str) -> bool:
-    return _is_subset(connection, one, other) and _is_subset(connection, other, one)
+def _lengths(connection: "Connection[Any]") -> dict[str, int]:
+    return {str(row[0]): int(row[1]) for row in rows(connection, "SHOW BINARY LOGS")}

@@ -88,6 +88,8 @@ MYSQL_8_0 = Dialect(
     sandbox_options=(
         "--gtid-mode=ON",
         "--enforce-gtid-consistency=ON",
+        # Relay logs of a source with the same id would be skipped in silence.
+        "--replicate-same-server-id",
         "--secure-file-priv=NULL",
         # Otherwise what was taken back from an account on one database could not be taken here.
         "--loose-partial-revokes=ON",

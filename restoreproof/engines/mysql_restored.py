@@ -65,6 +65,8 @@ class RestoredMySQL(Restored):
         self.administrator = administrator
         self.with_accounts = False
         self.facts: Mapping[str, str] = {}
+        self.file_position = ""
+        """Where a source without GTIDs stood, as a dump and the logs after it say."""
         self.server_version = self.identity = ""
         self.isolation = sandbox.isolation
         self.limits = f"{sandbox.limits.describe()}; {RELAXED}"
@@ -79,6 +81,11 @@ class RestoredMySQL(Restored):
         self.dialect = spoken(connection)
         self.identity = str(value(connection, f"SELECT {self.dialect.identity}"))
 
+    def note(self, how: str) -> None:
+        """Have the report say how the server was filled."""
+        if how not in self.limits:
+            self.limits += f"; {how}"
+
     @property
     def socket(self) -> str:
         """The path of the server's Unix socket inside the sandbox."""
@@ -86,8 +93,8 @@ class RestoredMySQL(Restored):
 
     @property
     def position(self) -> str:
-        """The restored server's executed GTIDs."""
-        return gtid_restored(self.connection)
+        """The restored server's executed GTID set; log and position of a source without."""
+        return self.file_position or gtid_restored(self.connection)
 
     def answer(self) -> str:
         try:

@@ -9,21 +9,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import Clock
-from restoreproof.engines.mysql_connection import rows
-from restoreproof.engines.mysql_dialect import spoken
+from restoreproof.engines.mysql_connection import rows, value
 from restoreproof.engines.mysql_fingerprint import (
     counter_items,
     gtid_executed,
     schema_items,
     table_items,
 )
+from restoreproof.engines.mysql_position import file_position, keeps_gtids, log_position
 from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed
 
@@ -38,19 +38,29 @@ Connect = Callable[[], "Connection[Any]"]
 class Snapshot:
     """The instant and the connections that hold on to it.
 
-    ``position`` is the executed GTIDs, ``log_file`` the binary log that was being written;
-    both are empty where the server keeps none.
+    ``gtids`` is the executed GTIDs, empty where not every transaction has a GTID;
+    ``log_file`` is the binary log that was being written and ``log_position`` its end, empty
+    and 0 without one. ``source_time`` is the instant by the server's own clock.
     """
 
     taken_at: datetime
-    position: str
+    source_time: datetime
+    gtids: str
     log_file: str
+    log_position: int
     counters: tuple[Item, ...]
     databases: Sequence[str]
     reader: "Connection[Any]"
     _locker: "Connection[Any]"
     _locked_at: float
     lock_seconds: float = 0.0
+
+    @property
+    def position(self) -> str:
+        """What names the instant: the GTID set, else log and position, else nothing."""
+        if self.gtids or not self.log_file:
+            return self.gtids
+        return file_position(self.log_file, self.log_position)
 
     def release(self) -> None:
         """Let writers go on."""
@@ -68,12 +78,24 @@ def snapshot(connect: Connect, databases: Sequence[str], clock: Clock) -> Iterat
     with closing(connect()) as locker, closing(connect()) as reader:
         _lock(locker)
         locked_at = time.monotonic()
-        taken_at, position = clock(), gtid_executed(locker)
-        log_file = _log_file(locker)
+        taken_at, now = clock(), value(locker, "SELECT UTC_TIMESTAMP(6)")
+        gtids = gtid_executed(locker) if keeps_gtids(locker) else ""
+        log_file, position = log_position(locker)
         counters = tuple(counter_items(locker, databases))
         rows(reader, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         rows(reader, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
-        yield Snapshot(taken_at, position, log_file, counters, databases, reader, locker, locked_at)
+        yield Snapshot(
+            taken_at=taken_at,
+            source_time=now.replace(tzinfo=UTC),
+            gtids=gtids,
+            log_file=log_file,
+            log_position=position,
+            counters=counters,
+            databases=databases,
+            reader=reader,
+            _locker=locker,
+            _locked_at=locked_at,
+        )
 
 
 def content_items(
@@ -104,9 +126,3 @@ def _lock(connection: "Connection[Any]") -> None:
             if error.args[0] != LOCK_WAIT_TIMEOUT or remaining == 0:
                 raise BackupFailed(f"the read lock could not be had: {error.args[1]}") from None
             time.sleep(LOCK_SECONDS)
-
-
-def _log_file(connection: "Connection[Any]") -> str:
-    """The binary log being written; empty without one."""
-    found = rows(connection, spoken(connection).log_status)
-    return str(found[0][0]) if found else ""

@@ -1,0 +1,46 @@
+"""Where a MySQL server stands: its executed GTID set, or a file and a position without GTIDs."""
+
+import re
+from typing import Any
+
+from pymysql.connections import Connection
+
+from restoreproof.engines.mysql_connection import rows
+from restoreproof.engines.mysql_dialect import spoken
+
+FILE_POSITION = re.compile(r"(?P<log>[^:,]+\.\d+):(?P<position>\d+)")
+# What mysqldump notes of the instant of its snapshot, commented out.
+IN_DUMP = re.compile(
+    rb"^-- CHANGE (?:REPLICATION SOURCE|MASTER) TO (?:SOURCE|MASTER)_LOG_FILE='(?P<log>[^']+)',"
+    rb" (?:SOURCE|MASTER)_LOG_POS=(?P<position>\d+)",
+    re.MULTILINE,
+)
+
+
+def keeps_gtids(connection: "Connection[Any]") -> bool:
+    """Whether every transaction of the server has a GTID; MariaDB knows no others."""
+    modes = [mode for _, mode in rows(connection, "SHOW GLOBAL VARIABLES LIKE 'gtid_mode'")]
+    return modes in ([], ["ON"])
+
+
+def log_position(connection: "Connection[Any]") -> tuple[str, int]:
+    """The binary log being written and its end; ``("", 0)`` without one."""
+    found = rows(connection, spoken(connection).log_status)
+    return (str(found[0][0]), int(found[0][1])) if found else ("", 0)
+
+
+def file_position(log: str, position: int) -> str:
+    """How a position without GTIDs is written."""
+    return f"{log}:{position}"
+
+
+def parsed_file_position(text: str) -> tuple[str, int] | None:
+    """Log and position of a position without GTIDs; None for any other."""
+    match = FILE_POSITION.fullmatch(text)
+    return (match["log"], int(match["position"])) if match else None
+
+
+def position_in_dump(head: bytes) -> str:
+    """The position that a dump itself names at its beginning; empty if it names none."""
+    match = IN_DUMP.search(head)
+    return file_position(match["log"].decode(), int(match["position"])) if match else ""
