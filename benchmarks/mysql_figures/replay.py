@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from itertools import chain
 
 from mysql_bench import Bench, Figure, timed
 
@@ -18,7 +17,7 @@ from restoreproof.vault import StoredBackup, Vault
 
 TRANSACTIONS = 100_000
 WRITERS = 4
-FOLDER = "/var/tmp/benchmark"
+FOLDER = "/var/tmp/benchmark"  # noqa: S108  # inside a container of ours alone
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
@@ -38,7 +37,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
             )
             rows(
                 connection,
-                f"CREATE PROCEDURE replay.write{number}(n INT) BEGIN"
+                f"CREATE PROCEDURE replay.write{number}(n INT) BEGIN"  # noqa: S608  # our own names
                 f" WHILE n > 0 DO INSERT INTO replay.t{number} (account, word)"
                 " VALUES (n MOD 1000, SHA2(n, 224)); SET n = n - 1; END WHILE; END",
             )
@@ -97,6 +96,9 @@ def _pipe(restored: RestoredMySQL, increment: BackupToRestore) -> None:
         f"set -o pipefail; cd {FOLDER} && mysqlbinlog {logs}"
         f" | mysql --defaults-extra-file={OPTIONS_FILE} --socket={restored.socket} --binary-mode"
     )
-    for command, feed in ((["sh", "-c", unpack], increment.read("binary-logs.tar")), (["bash", "-c", pipe], None)):
+    for command, feed in (
+        (["sh", "-c", unpack], increment.read("binary-logs.tar")),
+        (["bash", "-c", pipe], None),
+    ):
         done = restored.sandbox.run(command, feed=feed)
         assert done.exit_code == 0, done.complaint

@@ -11,7 +11,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import IO, Protocol
+from functools import cache
+from typing import IO, NamedTuple, Protocol
 
 MAGIC = b"\xfebin"
 HEADER = struct.Struct("<IBIIIH")
@@ -32,8 +33,7 @@ class LogDamaged(Exception):
     """A binary log that is not as its server wrote it, in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event: where it begins and ends in its log, and the beginning of its content."""
 
     type: int
@@ -42,20 +42,26 @@ class Event:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """One transaction as its log tells of it; ``end`` is the position after it.
 
-    Without GTIDs ``uuid`` is empty. ``at`` is when its server committed it, by that server's
-    clock; None in logs of servers that did not note it.
+    Without GTIDs ``uuid`` is empty. ``microseconds`` since 1970 are when its server committed
+    it, by that server's clock; None in logs of servers that did not note it.
     """
 
     uuid: str
     tag: str
     number: int
-    at: datetime | None
+    microseconds: int | None
     begin: int
     end: int
+
+    @property
+    def at(self) -> datetime | None:
+        """The instant of the commit."""
+        if self.microseconds is None:
+            return None
+        return EPOCH + timedelta(microseconds=self.microseconds)
 
     @property
     def gtid(self) -> str:
@@ -112,28 +118,27 @@ def read_events(log: Readable) -> Iterator[Event]:
         if len(header) < HEADER.size:
             raise LogDamaged(f"it ends in the midst of the event at {position}")
         _, kind, _, length, claimed_end, flags = HEADER.unpack(header)
-        if length < HEADER.size or claimed_end != (position + length) % WRAPPED:
+        end = position + length
+        if length < HEADER.size or claimed_end != end % WRAPPED:
             raise LogDamaged(f"the event at {position} does not end where it says")
         missing = length - HEADER.size
-        content = log.read(min(missing, READ_BYTES))
+        content = last = log.read(min(READ_BYTES, missing))
+        missing -= len(content)
         if kind == FORMAT:
             # The last thing before the checksum says whether there are checksums at all; and
             # while a log is written to, the event says so, which its checksum leaves out.
             checked = len(content) > CRC32_BYTES and content[-CRC32_BYTES - 1] == 1
             header = header[:17] + struct.pack("<H", flags & ~IN_USE)
-        last, crc, read = content, zlib.crc32(header), len(content)
-        while read < missing:
-            crc, previous = zlib.crc32(last[:-CRC32_BYTES], crc), last[-CRC32_BYTES:]
-            more = log.read(min(missing - read, READ_BYTES))
-            if not more:
-                break
-            last, read = previous + more, read + len(more)
-        if read < missing:
+        crc = zlib.crc32(header)
+        while missing and (more := log.read(min(missing, READ_BYTES))):
+            crc, last = zlib.crc32(last[:-CRC32_BYTES], crc), last[-CRC32_BYTES:] + more
+            missing -= len(more)
+        if missing:
             raise LogDamaged(f"it ends in the midst of the event at {position}")
         if checked and zlib.crc32(last[:-CRC32_BYTES], crc) != _number(last[-CRC32_BYTES:]):
             raise LogDamaged(f"the checksum of the event at {position} is wrong")
-        yield Event(kind, position, position + length, content[:KEPT_BYTES])
-        position += length
+        yield Event(kind, position, end, content[:KEPT_BYTES])
+        position = end
 
 
 def commits_of(events: Iterable[Event]) -> Iterator[Commit]:
@@ -165,13 +170,18 @@ def _commit_of(group: list[Event]) -> Commit:
     first, end = group[0], group[-1].end
     if first.type == TAGGED:
         fields = _tagged_fields(first.content)
-        source = str(uuid.UUID(bytes=bytes(fields.uuid)))
+        source = _uuid(bytes(fields.uuid))
         return Commit(source, fields.tag, fields.number, fields.at, first.begin, end)
     at = _instant(first.content[42:49])
     if first.type == ANONYMOUS:
         return Commit("", "", 0, at, first.begin, end)
-    source, number = str(uuid.UUID(bytes=first.content[1:17])), _number(first.content[17:25])
+    source, number = _uuid(first.content[1:17]), _number(first.content[17:25])
     return Commit(source, "", number, at, first.begin, end)
+
+
+@cache
+def _uuid(content: bytes) -> str:
+    return str(uuid.UUID(bytes=content))
 
 
 @dataclass
@@ -179,7 +189,7 @@ class _Tagged:
     uuid: bytearray
     tag: str = ""
     number: int = 0
-    at: datetime | None = None
+    at: int = 0
 
 
 def _tagged_fields(content: bytes) -> _Tagged:
@@ -200,7 +210,7 @@ def _tagged_fields(content: bytes) -> _Tagged:
         elif wanted == 2:
             found.number = reader.signed()
         elif wanted == 6:
-            found.at = EPOCH + timedelta(microseconds=reader.unsigned())
+            found.at = reader.unsigned()
         elif wanted == 0:
             reader.unsigned()
         else:
@@ -234,11 +244,9 @@ class _Varlen:
         return self._content[self._at - length : self._at].decode("utf-8", "replace")
 
 
-def _instant(stamp: bytes) -> datetime | None:
+def _instant(stamp: bytes) -> int | None:
     """Seven bytes of microseconds; the highest bit says that another instant follows."""
-    if len(stamp) < 7:
-        return None
-    return EPOCH + timedelta(microseconds=_number(stamp) & ~(1 << 55))
+    return _number(stamp) & ~(1 << 55) if len(stamp) == 7 else None
 
 
 def _number(content: bytes) -> int:

@@ -15,6 +15,7 @@ import pymysql
 
 from restoreproof.engines.contract import BackupToRestore, Until
 from restoreproof.engines.mysql_binlog_reader import (
+    QUERY,
     Commit,
     Event,
     LogDamaged,
@@ -111,7 +112,7 @@ def _read(plan: Plan, held: GtidSet, increment: BackupToRestore, until: Until | 
 
     def watched(events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
-            if not plan.unfit and ON_EVENTS.search(statement_of(event)):
+            if event.type == QUERY and ON_EVENTS.search(statement_of(event)):
                 plan.unfit = "a replica disables the events that they define"
             if not stopped:
                 plan.end = event.end
@@ -127,9 +128,9 @@ def _read(plan: Plan, held: GtidSet, increment: BackupToRestore, until: Until | 
             if _is_beyond(commit, until):
                 plan.end, stopped = commit.begin, True
                 continue
-            if commit.gtid:
+            if commit.uuid:
                 held.add(commit.uuid, commit.tag, commit.number)
-            if until is not None and commit.gtid == until:
+            if isinstance(until, str) and commit.gtid == until:
                 plan.end, stopped = commit.end, True
     if isinstance(until, str) and not stopped:
         raise RestoreFailed(f"the increment's logs do not hold {until}")

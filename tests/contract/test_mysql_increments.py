@@ -1,116 +1,33 @@
 """Chains of a real MySQL server: increments, every boundary restored, and what breaks a chain."""
 
 import random
-import tarfile
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from io import BytesIO
+from contextlib import closing
 from pathlib import Path
 
-import pymysql
 import pytest
-from testcontainers.core.container import DockerContainer
+from mysql_chains import (
+    LOGS,
+    PASSWORD,
+    Source,
+    flip,
+    in_last_log,
+    only_last_transaction_group,
+    restored,
+    server,
+)
 
-from restoreproof import engines
-from restoreproof.clock import system_clock
-from restoreproof.damage import Change, VaultCopy
-from restoreproof.engines.contract import SourceContext
+from restoreproof.damage import VaultCopy
 from restoreproof.engines.mysql_connection import connect, rows
-from restoreproof.engines.mysql_source import MySQLSource
-from restoreproof.execution import engine_trouble
 from restoreproof.images import Image, ensure
-from restoreproof.jobs import JobResult, run_job
-from restoreproof.restore import RestoreAttempt, Target, restoring
-from restoreproof.sandbox import Sandboxes
-from restoreproof.vault import StoredBackup, Vault
-
-PASSWORD = "source-secret"
-LOGS = "binary-logs.tar.zst"
-START_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Source:
-    """A MySQL server with a vault of its own."""
-
-    context: SourceContext
-    vault: Vault
-    port: int
-
-    def run(self, *statements: str) -> None:
-        """Run statements as the estate's application would."""
-        with closing(connect("root", PASSWORD, host="127.0.0.1", port=self.port)) as connection:
-            for statement in statements:
-                rows(connection, statement)
-
-    def back_up(self, base: StoredBackup | None = None) -> JobResult:
-        """Take a full backup, or an increment on a base."""
-        return run_job(engines.load("mysql"), self.context, self.vault, "test", base)
-
-    def stored(self, base: StoredBackup | None = None) -> StoredBackup:
-        """A backup that was made and stored."""
-        result = self.back_up(base)
-        assert result.backup is not None, result.problem
-        return result.backup
-
-    def chain(self) -> list[StoredBackup]:
-        """A full backup and three increments, with changes before each."""
-        self.run(
-            "CREATE DATABASE IF NOT EXISTS app", "CREATE TABLE app.t (a INT PRIMARY KEY, b INT)"
-        )
-        links = [self.stored()]
-        for number in range(1, 4):
-            self.run(
-                f"INSERT INTO app.t VALUES ({number}, 1), ({number + 100}, 2)",
-                f"UPDATE app.t SET b = b + {number}",
-                f"CREATE TABLE app.t{number} (a INT AUTO_INCREMENT PRIMARY KEY)",
-                f"CREATE USER u{number} IDENTIFIED BY 'x'",
-                f"GRANT SELECT ON app.t{number} TO u{number}",
-            )
-            links.append(self.stored(links[-1]))
-        return links
+from restoreproof.vault import StoredBackup
 
 
 @pytest.fixture(scope="module")
 def image() -> Image:
     """MySQL as Debian packages it."""
     return ensure("restoreproof/mysql:9.7", print)
-
-
-@contextmanager
-def _server(image: Image, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
-    sandboxes = Sandboxes("test-increments")
-    container = DockerContainer(image.reference).with_env("MYSQL_ROOT_PASSWORD", PASSWORD)
-    container.with_exposed_ports(3306).with_kwargs(labels=sandboxes.labels("estate"))
-    monkeypatch.setenv("TEST_INCREMENTS_PASSWORD", PASSWORD)
-    with engine_trouble(), container:
-        wrapped = container.get_wrapped_container()
-        wrapped.reload()
-        port = int(wrapped.ports["3306/tcp"][0]["HostPort"])
-        source = MySQLSource(
-            host="127.0.0.1", port=port, user="root", password="${TEST_INCREMENTS_PASSWORD}"
-        )
-        context = SourceContext("mysql", source, image, place, sandboxes, system_clock, True)
-        vault = Vault(str(place / "vault"))
-        vault.prepare()
-        made = Source(context, vault, port)
-        _wait(made)
-        yield made
-
-
-def _wait(source: Source) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            source.run("SELECT 1")
-        except pymysql.MySQLError:
-            assert time.monotonic() < deadline, "the source did not start"
-            time.sleep(0.1)
-        else:
-            return
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +42,7 @@ def source(
     image: Image, tmp_path_factory: pytest.TempPathFactory, monkeymodule: pytest.MonkeyPatch
 ) -> Iterator[Source]:
     """A server whose chain the tests share."""
-    with _server(image, tmp_path_factory.mktemp("source"), monkeymodule) as made:
+    with server(image, tmp_path_factory.mktemp("source"), monkeymodule) as made:
         yield made
 
 
@@ -141,29 +58,12 @@ def copy(source: Source, chain: list[StoredBackup], tmp_path: Path) -> VaultCopy
     return VaultCopy.of(source.vault.root, tmp_path / "copy")
 
 
-@contextmanager
-def _restored(source: Source, vault: Vault, backup_id: str) -> Iterator[RestoreAttempt]:
-    population = vault.backups("mysql")
-    backup = next(one for one in population if one.id == backup_id)
-    target = Target("mysql", backup, newest=False, population=population)
-    context = source.context
-    with restoring(
-        target,
-        engines.load("mysql"),
-        context.source,
-        context.image,
-        context.sandboxes,
-        system_clock,
-    ) as attempt:
-        yield attempt
-
-
 @pytest.mark.parametrize("link", range(4))
 def test_every_boundary_of_a_chain_comes_back_exactly(
     source: Source, chain: list[StoredBackup], link: int
 ) -> None:
     """Rows, definitions, counters, accounts and position are equal at each recovery point."""
-    with _restored(source, source.vault, chain[link].id) as attempt:
+    with restored(source, source.vault, chain[link].id) as attempt:
         assert attempt.failure == ""
         assert [str(one) for one in attempt.comparison.differences] == []
         assert attempt.comparison.equal
@@ -190,7 +90,7 @@ def test_an_increment_under_load_is_exact(source: Source, chain: list[StoredBack
         stop.set()
         writer.join()
 
-    with _restored(source, source.vault, backup.id) as attempt:
+    with restored(source, source.vault, backup.id) as attempt:
         assert attempt.failure == ""
         assert attempt.comparison.equal
 
@@ -201,7 +101,7 @@ def test_a_missing_link_is_named(
     """Without the increment before it, an increment does not come back, and the report says why."""
     copy.remove(next(one for one in copy.vault.backups("mysql") if one.id == chain[2].id))
 
-    with _restored(source, copy.vault, chain[3].id) as attempt:
+    with restored(source, copy.vault, chain[3].id) as attempt:
         assert attempt.failed_in == "find chain"
         assert chain[2].id in attempt.failure
 
@@ -211,10 +111,10 @@ def test_an_increment_without_its_transactions_is_noticed(
 ) -> None:
     """An increment that replays nothing ends without an error, and is caught by its position."""
     last = next(one for one in copy.vault.backups("mysql") if one.id == chain[3].id)
-    copy.rewrite(last, LOGS, _only_last_transaction_group)
+    copy.rewrite(last, LOGS, only_last_transaction_group)
     last = next(one for one in copy.vault.backups("mysql") if one.id == chain[3].id)
 
-    with _restored(source, copy.vault, last.id) as attempt:
+    with restored(source, copy.vault, last.id) as attempt:
         assert attempt.failed_in == "replay"
 
 
@@ -230,7 +130,7 @@ def test_logs_of_two_increments_swapped_are_noticed(
     content = b"".join(early.read(next(one for one in manifest.artifacts if one.name == LOGS)))
     copy.rewrite(late, LOGS, lambda _: content)
 
-    with _restored(source, copy.vault, chain[3].id) as attempt:
+    with restored(source, copy.vault, chain[3].id) as attempt:
         assert attempt.failed_in == "replay"
         assert "transactions are missing" in attempt.failure
 
@@ -241,9 +141,9 @@ def test_a_flipped_bit_in_a_log_is_noticed(
 ) -> None:
     """A bit flipped in an event, under hashes made after it, is refused or shows in the content."""
     last = next(one for one in copy.vault.backups("mysql") if one.id == chain[3].id)
-    copy.rewrite(last, LOGS, lambda tar: _in_last_log(tar, lambda log: _flip(log, seed)))
+    copy.rewrite(last, LOGS, lambda tar: in_last_log(tar, lambda log: flip(log, seed)))
 
-    with _restored(source, copy.vault, chain[3].id) as attempt:
+    with restored(source, copy.vault, chain[3].id) as attempt:
         assert attempt.failure or not attempt.comparison.equal
 
 
@@ -252,9 +152,9 @@ def test_an_increment_cut_short_is_noticed(
 ) -> None:
     """A log that ends early replays without an error; the position gives it away."""
     last = next(one for one in copy.vault.backups("mysql") if one.id == chain[3].id)
-    copy.rewrite(last, LOGS, lambda tar: _in_last_log(tar, lambda log: log[: len(log) * 3 // 4]))
+    copy.rewrite(last, LOGS, lambda tar: in_last_log(tar, lambda log: log[: len(log) * 3 // 4]))
 
-    with _restored(source, copy.vault, chain[3].id) as attempt:
+    with restored(source, copy.vault, chain[3].id) as attempt:
         assert attempt.failed_in == "replay"
 
 
@@ -262,7 +162,7 @@ def test_what_no_increment_can_stand_on_fails_the_job(
     image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Purged logs, a history that was reset and another server are named, with the mend."""
-    with _server(image, tmp_path, monkeypatch) as source:
+    with server(image, tmp_path, monkeypatch) as source:
         source.run("CREATE DATABASE app", "CREATE TABLE app.t (a INT PRIMARY KEY)")
         full = source.stored()
         source.run(
@@ -283,25 +183,3 @@ def test_what_no_increment_can_stand_on_fails_the_job(
         foreign = source.back_up(copy.newest("mysql"))
         assert "another server" in foreign.problem
         assert [one.id for one in source.vault.backups("mysql")] == [full.id]
-
-
-def _flip(log: bytes, seed: int) -> bytes:
-    # Past the header and the format description, where the transactions are.
-    at = random.Random(seed).randrange(len(log) // 2, len(log))
-    return log[:at] + bytes([log[at] ^ 1]) + log[at + 1 :]
-
-
-def _only_last_transaction_group(tar: bytes) -> bytes:
-    return _in_last_log(tar, lambda log: log[:200])
-
-
-def _in_last_log(tar: bytes, change: Change) -> bytes:
-    with tarfile.open(fileobj=BytesIO(tar)) as archive:
-        members = [(one, archive.extractfile(one).read()) for one in archive.getmembers()]  # type: ignore[union-attr]
-    out = BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for number, (member, content) in enumerate(members):
-            changed = change(content) if number == len(members) - 1 else content
-            member.size = len(changed)
-            archive.addfile(member, BytesIO(changed))
-    return out.getvalue()
