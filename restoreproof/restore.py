@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from restoreproof.engines.contract import BackupToRestore, Clock, Engine, Restored
+from restoreproof.engines.contract import BackupToRestore, Clock, Engine, Restored, Until
 from restoreproof.fingerprint import Comparisons, compare
 from restoreproof.images import Image
 from restoreproof.manifest import Manifest
@@ -26,6 +26,8 @@ class Target:
     backup: StoredBackup
     newest: bool
     population: tuple[StoredBackup, ...]
+    until: Until | None = None
+    """An instant or a transaction inside the increment, at which to stop."""
 
     @property
     def reason(self) -> str:
@@ -177,7 +179,7 @@ def restoring(
         yield attempt(str(failure))
         return
     with ExitStack() as stack:
-        full, *increments = map(_to_restore, chain, manifests)
+        full, *increments = map(to_restore, chain, manifests)
         with timeline.phase("start server"):
             restored = stack.enter_context(engine.provision(source, image, sandboxes, full))
         failure_words = ""
@@ -186,8 +188,10 @@ def restoring(
                 engine.load(restored, full)
             if increments:
                 with timeline.phase("replay"):
-                    for increment in increments:
+                    *earlier, last = increments
+                    for increment in earlier:
                         engine.replay(restored, increment)
+                    engine.replay(restored, last, target.until)
             with timeline.phase("answer a query"):
                 restored.answer()
         except RestoreFailed as failure:
@@ -195,7 +199,8 @@ def restoring(
         yield attempt(failure_words)
 
 
-def _to_restore(backup: StoredBackup, manifest: Manifest) -> BackupToRestore:
+def to_restore(backup: StoredBackup, manifest: Manifest) -> BackupToRestore:
+    """What an engine is handed of a stored backup."""
     artifacts = {artifact.name.removesuffix(".zst"): artifact for artifact in manifest.artifacts}
 
     def artifact(name: str) -> str:

@@ -13,6 +13,7 @@ from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.jobs import run_job
+from restoreproof.restore import to_restore
 from restoreproof.vault import StoredBackup, Vault
 
 TRANSACTIONS = 100_000
@@ -70,23 +71,12 @@ def _timed(
     engine = engines.load("mysql")
     with engine.provision(bench.context.source, bench.image, bench.context.sandboxes) as restored:
         assert isinstance(restored, RestoredMySQL)
-        engine.load(restored, _to_restore(full))
+        engine.load(restored, to_restore(full, full.manifest()))
         with timed() as seconds:
-            replay(restored, _to_restore(increment))
+            replay(restored, to_restore(increment, increment.manifest()))
         assert restored.position == increment.manifest().position
         print(restored.limits)
     return seconds[0]
-
-
-def _to_restore(backup: StoredBackup) -> BackupToRestore:
-    manifest = backup.manifest()
-    artifacts = {one.name.removesuffix(".zst"): one for one in manifest.artifacts}
-    return BackupToRestore(
-        position=manifest.position,
-        facts=manifest.facts,
-        fingerprint=manifest.fingerprint,
-        read=lambda name: backup.read(artifacts[name]),
-    )
 
 
 def _pipe(restored: RestoredMySQL, increment: BackupToRestore) -> None:

@@ -16,7 +16,7 @@ from testcontainers.core.container import DockerContainer
 from restoreproof import engines
 from restoreproof.clock import system_clock
 from restoreproof.damage import Change
-from restoreproof.engines.contract import SourceContext
+from restoreproof.engines.contract import SourceContext, Until
 from restoreproof.engines.mysql_connection import connect, rows
 from restoreproof.engines.mysql_source import MySQLSource
 from restoreproof.execution import engine_trouble
@@ -112,10 +112,13 @@ def _wait(source: Source) -> None:
 
 
 @contextmanager
-def restored(source: Source, vault: Vault, backup_id: str) -> Iterator[RestoreAttempt]:
+def restored(
+    source: Source, vault: Vault, backup_id: str, until: Until | None = None
+) -> Iterator[RestoreAttempt]:
+    """One recovery point of a vault, restored."""
     population = vault.backups("mysql")
     backup = next(one for one in population if one.id == backup_id)
-    target = Target("mysql", backup, newest=False, population=population)
+    target = Target("mysql", backup, newest=False, population=population, until=until)
     context = source.context
     with restoring(
         target,
