@@ -105,7 +105,8 @@ class AuditRun:
             audited.lose(at, ask_source=self.options.backups)
         self.options.disaster()
         for audited in self.components:
-            audited.choose(self.vault.backups(audited.name), self.policy.audit.restore)
+            known = self.vault.backups(audited.name)
+            audited.choose(known, self.policy.audit.restore, self.seed)
 
     def component(self, name: str) -> ComponentAudit:
         """The component of this name."""

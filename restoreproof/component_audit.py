@@ -16,7 +16,16 @@ from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import Component, Objectives, Schedule
 from restoreproof.recovery_objectives import Disaster
 from restoreproof.references import SourceModel
-from restoreproof.restore import RestoreAttempt, Target, chain_of, restoring, select
+from restoreproof.restore import (
+    RestoreAttempt,
+    Target,
+    chain_of,
+    draw_instant,
+    instant_inside,
+    restoring,
+    select,
+    to_restore,
+)
 from restoreproof.schedule import last_due
 from restoreproof.vault import StoredBackup, Vault
 
@@ -33,6 +42,8 @@ class ComponentAudit:
     clock: Clock
     backups: tuple[StoredBackup, ...] = ()
     targets: tuple[Target, ...] = ()
+    instant: Target | None = None
+    """The increment inside which an instant is restored, if there is one."""
     disaster: Disaster | None = None
     jobs: list[JobResult] = field(default_factory=list)
     attempts: list[RestoreAttempt] = field(default_factory=list)
@@ -62,10 +73,13 @@ class ComponentAudit:
                 newest = self.engine.newest_heartbeat(self.context)
         self.disaster = Disaster(at, newest)
 
-    def choose(self, backups: Sequence[StoredBackup], which: Literal["all", "newest"]) -> None:
+    def choose(
+        self, backups: Sequence[StoredBackup], which: Literal["all", "newest"], seed: int
+    ) -> None:
         """Take stock of the backups that there are and choose those to restore."""
         self.backups = tuple(backups)
-        self.targets = select(self.name, self.backups, which)
+        self.targets = select(self.name, self.backups, which, seed)
+        self.instant = instant_inside(self.name, self.backups, seed)
 
     @contextmanager
     def attempt(self, target: Target) -> Iterator[RestoreAttempt]:
@@ -82,6 +96,28 @@ class ComponentAudit:
             if target.newest and attempt.restored is not None:
                 self.restored_heartbeat = attempt.restored.newest_heartbeat(self.component.source)
             yield attempt
+
+    @contextmanager
+    def attempt_instant(self) -> Iterator[RestoreAttempt]:
+        """Restore an instant inside the newest chain, drawn among the source's commits."""
+        assert self.instant is not None
+        with self.attempt(draw_instant(self.instant, self.engine)) as attempt:
+            yield attempt
+
+    def position_at_instant(self, attempt: RestoreAttempt) -> str:
+        """Where a restore up to an instant has to end, told by the backup's ledger of commits.
+
+        Raise RestoreFailed if it does not tell.
+        """
+        assert attempt.manifest is not None
+        assert isinstance(attempt.target.until, datetime)
+        increment = to_restore(attempt.target.backup, attempt.manifest)
+        return self.engine.position_at(increment, attempt.target.until)
+
+    def newest_heartbeat_in(self, attempt: RestoreAttempt) -> datetime | None:
+        """The newest heartbeat in what was restored."""
+        assert attempt.restored is not None
+        return attempt.restored.newest_heartbeat(self.component.source)
 
     @property
     def schedule(self) -> Schedule | None:

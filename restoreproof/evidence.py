@@ -178,6 +178,10 @@ class AttemptRecord(Record):
 
     component: str
     backup: str
+    until: str = ""
+    """The instant or transaction at which the restore stopped; empty for all of the backup."""
+    seed: int | None = None
+    """The seed with which the backup or the instant was drawn."""
     decided_at: datetime
     succeeded: bool
     failed_in: str = ""

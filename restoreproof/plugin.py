@@ -149,6 +149,16 @@ def attempt(request: pytest.FixtureRequest, target: Target) -> Iterator[RestoreA
 
 
 @pytest.fixture
+def instant(request: pytest.FixtureRequest, component: ComponentAudit) -> Iterator[RestoreAttempt]:
+    """One restore of an instant inside a chain, whether it worked or not."""
+    progress = request.config.stash[RUN].progress
+    with component.attempt_instant() as done:
+        outcome = "restored" if done.succeeded else f"restore failed in '{done.failed_in}'"
+        progress(f"{done.target.backup.id} up to {done.target.until}: {outcome}")
+        yield done
+
+
+@pytest.fixture
 def restored(attempt: RestoreAttempt) -> Any:
     """The restored component, in its sandbox."""
     if attempt.restored is None:

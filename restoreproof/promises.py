@@ -25,7 +25,7 @@ REQUIRED = {
     "rpo": ("RPO-001", "RPO-002", "RPO-003"),
     "rto": ("RTO-001",),
     "full": ("SCH-001",),
-    "incremental": ("SCH-002", "INC-001"),
+    "incremental": ("SCH-002", "INC-001", "RST-004"),
     "integrity": ("VLT-001",),
     "versions": ("GIT-001", "GIT-002"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from restoreproof import engines, schedule
@@ -31,7 +32,7 @@ from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import Component
 from restoreproof.promises import judge, promises
 from restoreproof.redaction import redact
-from restoreproof.restore import RestoreAttempt
+from restoreproof.restore import RestoreAttempt, Target
 from restoreproof.vault import StoredBackup
 
 if TYPE_CHECKING:
@@ -182,6 +183,8 @@ def _attempt(attempt: RestoreAttempt) -> AttemptRecord:
     return AttemptRecord(
         component=attempt.target.component,
         backup=attempt.target.backup.id,
+        until=_until(attempt.target),
+        seed=attempt.target.seed,
         decided_at=attempt.decided_at,
         succeeded=attempt.succeeded,
         failed_in=attempt.failed_in,
@@ -202,6 +205,11 @@ def _attempt(attempt: RestoreAttempt) -> AttemptRecord:
         isolation=attempt.isolation,
         limits=attempt.limits,
     )
+
+
+def _until(target: Target) -> str:
+    until = target.until
+    return until.isoformat() if isinstance(until, datetime) else until or ""
 
 
 def _exclusions(run: AuditRun) -> tuple[str, ...]:

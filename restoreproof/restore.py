@@ -1,11 +1,13 @@
 """Restores one recovery point into a throwaway server, timed step by step."""
 
+import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from restoreproof.engines.contract import BackupToRestore, Clock, Engine, Restored, Until
@@ -28,10 +30,14 @@ class Target:
     population: tuple[StoredBackup, ...]
     until: Until | None = None
     """An instant or a transaction inside the increment, at which to stop."""
+    seed: int | None = None
+    """The run's seed, where chance chose it."""
 
     @property
     def reason(self) -> str:
         """Why it was chosen."""
+        if self.seed is not None:
+            return f"drawn from the older chains with seed {self.seed}"
         return "the newest" if self.newest else "every backup is restored"
 
 
@@ -104,16 +110,63 @@ class RestoreAttempt:
 
 
 def select(
-    component: str, backups: Sequence[StoredBackup], which: Literal["all", "newest"]
+    component: str, backups: Sequence[StoredBackup], which: Literal["all", "newest"], seed: int = 0
 ) -> tuple[Target, ...]:
-    """The backups of a component that an audit restores, the newest first."""
-    newest_first = list(reversed(backups))
-    if which == "newest":
-        newest_first = newest_first[:1]
-    return tuple(
-        Target(component, backup, newest=number == 0, population=tuple(backups))
-        for number, backup in enumerate(newest_first)
-    )
+    """The backups of a component that an audit restores, the newest first.
+
+    With ``newest`` the end of one older chain comes to it, drawn with the run's seed.
+    """
+    newest_first, population = list(reversed(backups)), tuple(backups)
+    chosen = newest_first if which == "all" else newest_first[:1]
+    targets = [
+        Target(component, backup, newest=number == 0, population=population)
+        for number, backup in enumerate(chosen)
+    ]
+    # The backup before a full one is the last of an older chain.
+    ends = [end for end, following in pairwise(backups) if following.entry.kind == "full"]
+    if which == "newest" and ends:
+        drawn = chance(seed, component).choice(ends)
+        targets.append(Target(component, drawn, False, population, seed=seed))
+    return tuple(targets)
+
+
+def instant_inside(component: str, backups: Sequence[StoredBackup], seed: int) -> Target | None:
+    """An increment of the newest chain that has any, inside which an instant is restored."""
+    increments = [one for one in backups if one.entry.kind == "incremental"]
+    if not increments:
+        return None
+    try:
+        chain = chain_of(increments[-1], backups)[1:]
+    except RestoreFailed:
+        chain = (increments[-1],)
+    drawn = chance(seed, component).choice(chain)
+    return Target(component, drawn, newest=False, population=tuple(backups), seed=seed)
+
+
+def draw_instant(target: Target, engine: Engine[SourceModel]) -> Target:
+    """The target with an instant between two commits of its increment, any as likely as another.
+
+    Where its artifacts do not tell of any, it is the target as it was: restoring it says why.
+    """
+    assert target.seed is not None
+    drawn, before, between = chance(target.seed, target.component), None, target.until
+    try:
+        described = target.backup.manifest()
+        for artifact in described.artifacts:
+            target.backup.check(artifact)
+        for number, at in enumerate(engine.instants(to_restore(target.backup, described))):
+            # Each of n gaps is kept with a chance of one in n, so none has to be remembered.
+            if before is not None and drawn.randrange(number) == 0:
+                between = before + (at - before) * drawn.random()
+            between, before = between or at, at
+    except RestoreFailed:
+        return target
+    return replace(target, until=between or target.backup.entry.recovery_point)
+
+
+def chance(seed: int, component: str) -> random.Random:
+    """Chance that a run repeats if it is given the same seed."""
+    return random.Random(f"{seed} {component}")  # noqa: S311  # repeatable, and no secret
 
 
 def chain_of(backup: StoredBackup, population: Sequence[StoredBackup]) -> tuple[StoredBackup, ...]:

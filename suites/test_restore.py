@@ -72,3 +72,33 @@ def test_restore_time_is_within_objective(attempt, objectives, in_words, observe
         remedy="find the longest step in the timeline and shorten it, or change the objective",
     )
     assert attempt.duration <= objectives.rto
+
+
+@pytest.mark.check("RST-004", severity="critical", when="instant", proves=("incremental",))
+def test_an_instant_inside_a_chain_can_be_restored(component, instant, in_words, observe):
+    """An instant inside the newest chain can be restored, with what was committed until then.
+
+    The instant is drawn between two commits of the source. The restored server has to stand
+    exactly where the ledger of commits in the stored logs says, and its newest heartbeat may not
+    be newer than that of the newest recovery point.
+    """
+    until = instant.target.until
+    observe(
+        examined=1,
+        expected="a restored service that answers",
+        seen=f"failed in '{instant.failed_in}': {instant.failure}",
+        remedy="take a new full backup; instants inside this chain cannot be relied on",
+    )
+    assert instant.succeeded
+    position, reached = component.position_at_instant(instant), instant.restored.position
+    heartbeat = component.newest_heartbeat_in(instant)
+    beat = f"; newest heartbeat {in_words(abs(until - heartbeat))} from it" if heartbeat else ""
+    observe(
+        examined=1,
+        expected=f"at {until}: {position}",
+        seen=f"{reached or 'no position'}{beat}",
+        remedy="do not rely on this chain for a restore to an instant",
+    )
+    assert reached == position
+    if heartbeat and component.restored_heartbeat:
+        assert heartbeat <= component.restored_heartbeat

@@ -17,6 +17,7 @@ from restoreproof.restore import Phase, RestoreAttempt, Target
 from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import Vault
 
+SEED = 1
 LOST = datetime(2026, 7, 8, 12, 0, tzinfo=UTC)
 POLICY = """\
 estate: Harbour
@@ -60,7 +61,7 @@ def components(
                 started_at=point - timedelta(seconds=2), finished_at=point + timedelta(seconds=8),
             )  # fmt: skip
         audited.lose(LOST, ask_source=False)
-        audited.choose(vault.backups(audited.name), which)
+        audited.choose(vault.backups(audited.name), which, SEED)
     return opened, vault
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from audits import components
+from audits import SEED, components
 
 from restoreproof.restore import select
 
@@ -19,18 +19,23 @@ def test_all_backups_are_chosen_the_newest_first(tmp_path: Path) -> None:
     assert {target.component for target in playbooks.targets} == {"playbooks"}
 
 
-def test_newest_backup_is_chosen_alone(tmp_path: Path) -> None:
-    """With `newest`, the others are known and not restored."""
+def test_newest_backup_is_chosen_with_an_older_chain(tmp_path: Path) -> None:
+    """With `newest`, the others are known, and of them one that ends a chain is drawn."""
     (playbooks, _), _ = components(tmp_path, {"playbooks": 3}, "newest")
 
-    assert [target.backup.id for target in playbooks.targets] == ["playbooks-1"]
+    newest, drawn = playbooks.targets
+    assert newest.backup.id == "playbooks-1"
+    assert drawn.backup.id in {"playbooks-2", "playbooks-3"}
+    assert drawn.reason == f"drawn from the older chains with seed {SEED}"
     assert len(playbooks.backups) == 3
+    again = [select("playbooks", playbooks.backups, "newest", seed) for seed in range(20)]
+    assert {targets[1].backup.id for targets in again} == {"playbooks-2", "playbooks-3"}
 
 
 def test_no_backup_gives_no_target() -> None:
     """From nothing nothing is chosen, in either way."""
-    assert select("wiki", (), "all") == ()
-    assert select("wiki", (), "newest") == ()
+    assert select("wiki", (), "all", SEED) == ()
+    assert select("wiki", (), "newest", SEED) == ()
 
 
 def test_choice_says_why(tmp_path: Path) -> None:

@@ -208,3 +208,14 @@ class Engine(ABC, Generic[SourceT]):
         Raise RestoreFailed with the server's words, or if it ends anywhere else.
         """
         raise RestoreFailed(f"the {self.name} engine has no increments")
+
+    def instants(self, increment: BackupToRestore) -> Iterator[datetime]:
+        """When the source committed what an increment adds, in its order, by its own clock.
+
+        Raise RestoreFailed if the increment does not tell.
+        """
+        raise RestoreFailed(f"the {self.name} engine has no increments")
+
+    def position_at(self, increment: BackupToRestore, instant: datetime) -> str:
+        """The position that a replay up to an instant has to reach. Raise RestoreFailed."""
+        raise RestoreFailed(f"the {self.name} engine has no increments")

@@ -44,7 +44,7 @@ from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
 from restoreproof.engines.mysql_logs import require_logs, store_server_logs
 from restoreproof.engines.mysql_position import parsed_file_position, position_in_dump
-from restoreproof.engines.mysql_replay import LOGS, replay_logs
+from restoreproof.engines.mysql_replay import LOGS, ledger, position_at, replay_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
@@ -208,6 +208,12 @@ class MySQL(Engine[MySQLSource]):
         _require_fit(restored, increment)
         replay_logs(restored, increment, until)
         restored.take_files(increment)
+
+    def instants(self, increment: BackupToRestore) -> Iterator[datetime]:
+        return (commit.at for _, commit in ledger(increment) if commit.at is not None)
+
+    def position_at(self, increment: BackupToRestore, instant: datetime) -> str:
+        return position_at(increment, instant)
 
 
 def _require_fit(restored: RestoredMySQL, backup: BackupToRestore) -> None:

@@ -30,6 +30,11 @@ class GtidSet:
             insort(intervals, (number, number))
             self._intervals[uuid, tag] = _joined(intervals)
 
+    def holds(self, uuid: str, tag: str, number: int) -> bool:
+        """Whether one GTID is in the set."""
+        intervals = self._intervals.get((uuid, tag), ())
+        return any(first <= number <= last for first, last in intervals)
+
     def __or__(self, other: "GtidSet") -> "GtidSet":
         return GtidSet(",".join(filter(None, (str(self), str(other)))))
 

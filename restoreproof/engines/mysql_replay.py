@@ -76,13 +76,35 @@ def replay_logs(restored: RestoredMySQL, increment: BackupToRestore, until: Unti
 
 
 def ledger(increment: BackupToRestore) -> Iterator[tuple[str, Commit]]:
-    """Log and transaction of every commit that an increment's logs hold, in their order.
+    """Log and transaction of every commit that an increment adds to its base, in their order.
 
-    The first log may begin before the increment does. Raise RestoreFailed for damaged logs.
+    Raise RestoreFailed for damaged logs.
     """
+    base = increment.facts.get("base_position", "")
+    begin = parsed_file_position(base)
+    known = GtidSet("" if begin else base)
     for name, events in _logs(increment):
         for commit in commits_of(events):
-            yield name, commit
+            told = commit.uuid and known.holds(commit.uuid, commit.tag, commit.number)
+            if not told and not _is_before(begin, name, commit):
+                yield name, commit
+
+
+def position_at(increment: BackupToRestore, instant: datetime) -> str:
+    """The position after everything that was committed up to an instant.
+
+    Raise RestoreFailed for damaged logs.
+    """
+    base = increment.facts.get("base_position", "")
+    begin = parsed_file_position(base)
+    reached, held = base, GtidSet("" if begin else base)
+    for name, commit in ledger(increment):
+        if _is_beyond(commit, instant):
+            break
+        reached = file_position(name, commit.end)
+        if commit.uuid:
+            held.add(commit.uuid, commit.tag, commit.number)
+    return reached if begin else str(held)
 
 
 def _plan(reached: str, increment: BackupToRestore, until: Until | None) -> Plan:

@@ -74,6 +74,19 @@ def refuse_rows(attempt: RestoreAttempt) -> None:
     rows(attempt.restored.connection, "SET GLOBAL super_read_only = ON")
 
 
+def commit_one_more(attempt: RestoreAttempt) -> None:
+    """One transaction more than the source committed up to the instant."""
+    if attempt.target.until is None:
+        return
+    assert isinstance(attempt.restored, RestoredMySQL)
+    for statement in (
+        "SET SESSION gtid_next = '00000000-0000-0000-0000-000000000001:1'",
+        "CREATE DATABASE one_more",
+        "SET SESSION gtid_next = 'AUTOMATIC'",
+    ):
+        rows(attempt.restored.connection, statement)
+
+
 def linger(attempt: RestoreAttempt) -> None:
     """Nothing is done, but a check goes on until it is interrupted."""
 
@@ -87,6 +100,7 @@ TAMPERING: dict[str, Callable[[RestoreAttempt], None]] = {
         lose_old_file,
         corrupt_table,
         refuse_rows,
+        commit_one_more,
         linger,
     )
 }
@@ -95,7 +109,7 @@ TAMPERING: dict[str, Callable[[RestoreAttempt], None]] = {
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
     result = yield
-    if fixturedef.argname == "attempt":
+    if fixturedef.argname in ("attempt", "instant"):
         assert isinstance(result, RestoreAttempt)
         TAMPERING[os.environ["TAMPERING"]](result)
     return result

@@ -24,10 +24,11 @@ def chained(
     return copy
 
 
-def _audit(agama: Agama, vault: Path, place: Path) -> Finished:
+def _audit(agama: Agama, vault: Path, place: Path, tampering: str = "") -> Finished:
     archive = place / "archive"
-    command = audit_command(archive, "--no-backup", "--component", MYSQL)
-    return run(command, agama.with_vault(vault), archive)
+    loaded = ("--", "-p", "tampering") if tampering else ()
+    command = audit_command(archive, "--no-backup", "--component", MYSQL, *loaded)
+    return run(command, agama.with_vault(vault, TAMPERING=tampering), archive)
 
 
 def test_increment_that_is_due_is_made_and_proven(
@@ -41,13 +42,19 @@ def test_increment_that_is_due_is_made_and_proven(
     finished = _audit(agama, chained.root, tmp_path)
 
     assert finished.with_verdict(Verdict.FAILED) == {("RPO-001", MYSQL)}, finished.output
-    assert ("INC-001", MYSQL) in finished.with_verdict(Verdict.PASSED)
+    assert {("INC-001", MYSQL), ("RST-004", MYSQL)} <= finished.with_verdict(Verdict.PASSED)
+    (drawn,) = (one for one in finished.evidence.attempts if one.until)
+    assert drawn.succeeded
+    assert drawn.backup == increment.id
+    assert drawn.seed == finished.evidence.run.seed
+    (record,) = finished.checks("RST-004", MYSQL)
+    assert "newest heartbeat" in record.seen
     for check in ("RST-001", "RST-002", "MYS-001"):
         records = finished.checks(check, MYSQL)
         assert {record.backup for record in records} == {full.id, increment.id}
         assert {record.verdict for record in records} == {Verdict.PASSED}
     replays = [phase.name for one in finished.evidence.attempts for phase in one.phases]
-    assert replays.count("replay") == 1
+    assert replays.count("replay") == 2
     (promise,) = (one for one in finished.evidence.promises if one.id == f"{MYSQL}.incremental")
     assert promise.verdict is Verdict.PASSED
 
@@ -63,7 +70,11 @@ def test_increment_that_begins_elsewhere_fails(
     finished = _audit(agama, copy.root, tmp_path)
 
     assert finished.code == 1
-    assert finished.with_verdict(Verdict.FAILED) == {("INC-001", MYSQL), ("RPO-001", MYSQL)}
+    assert finished.with_verdict(Verdict.FAILED) == {
+        ("INC-001", MYSQL),
+        ("RST-004", MYSQL),
+        ("RPO-001", MYSQL),
+    }
     (record,) = finished.checks("INC-001", MYSQL)
     assert f"{increment.id} does not begin where {full.id} ends" in record.seen
     assert f"failed  INC-001 {MYSQL}" in finished.output
@@ -77,7 +88,19 @@ def test_chain_without_its_base_fails(agama: Agama, chained: VaultCopy, tmp_path
 
     finished = _audit(agama, copy.root, tmp_path)
 
-    failed = {("INC-001", MYSQL), ("RST-001", MYSQL), ("VLT-001", MYSQL), ("RPO-001", MYSQL)}
+    failed = {(one, MYSQL) for one in ("INC-001", "RST-001", "RST-004", "VLT-001", "RPO-001")}
     assert finished.with_verdict(Verdict.FAILED) == failed, finished.output
     (record,) = (one for one in finished.checks("RST-001", MYSQL) if one.backup == increment.id)
     assert full.id in record.seen
+
+
+def test_instant_that_is_not_what_was_committed_fails(
+    agama: Agama, chained: VaultCopy, tmp_path: Path
+) -> None:
+    """RST-004 fails on a copy that holds one transaction more than the ledger up to its instant."""
+    finished = _audit(agama, chained.root, tmp_path, tampering="commit_one_more")
+
+    assert finished.with_verdict(Verdict.FAILED) == {("RST-004", MYSQL), ("RPO-001", MYSQL)}
+    (record,) = finished.checks("RST-004", MYSQL)
+    assert "00000000-0000-0000-0000-000000000001:1" in record.seen
+    assert "00000000-0000-0000-0000-000000000001:1" not in record.expected
