@@ -43,13 +43,14 @@ MISSING = "transactions are missing or too many"
 class Plan:
     """What is to be replayed: logs, up to which position of the last, and where that leads.
 
-    ``expected`` is the position in the end; ``unfit`` says why a replica could not apply the
-    logs as they are.
+    ``last`` is the end of the last transaction, ``expected`` the position in the end; ``unfit``
+    says why a replica could not apply the logs as they are.
     """
 
     begin: tuple[str, int] | None
     logs: list[str] = field(default_factory=list)
     end: int = 0
+    last: str = ""
     expected: str = ""
     unfit: str = ""
 
@@ -117,7 +118,9 @@ def _plan(reached: str, increment: BackupToRestore, until: Until | None) -> Plan
     if begin:
         plan.unfit = "without GTIDs a replica would not know what it applied"
         _require_contiguous(begin, plan.logs)
-        plan.expected = file_position(plan.logs[-1], plan.end)
+        # Up to an instant it is the end of the last transaction, wherever the next one begins.
+        end = file_position(plan.logs[-1], plan.end)
+        plan.expected = end if until is None else plan.last or reached
     else:
         plan.expected = str(held)
     whole = increment.position if begin else str(GtidSet(increment.position))
@@ -150,6 +153,7 @@ def _read(plan: Plan, held: GtidSet, increment: BackupToRestore, until: Until | 
             if _is_beyond(commit, until):
                 plan.end, stopped = commit.begin, True
                 continue
+            plan.last = file_position(name, commit.end)
             if commit.uuid:
                 held.add(commit.uuid, commit.tag, commit.number)
             if isinstance(until, str) and commit.gtid == until:

@@ -2,6 +2,7 @@
 
 import tarfile
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import pytest
 from mysql_chains import LOGS, Source, flip, in_last_log, restored, server
 
 from restoreproof.damage import Change, VaultCopy
+from restoreproof.engines.mysql_connection import rows
+from restoreproof.engines.mysql_replay import ledger, position_at
+from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.images import Image, ensure
+from restoreproof.restore import to_restore
 from restoreproof.vault import StoredBackup
 
 WITHOUT_GTIDS = "--gtid-mode=OFF --enforce-gtid-consistency=OFF"
@@ -66,6 +71,26 @@ def test_every_boundary_comes_back_exactly(
         assert attempt.manifest.position == f"{facts['log_file']}:{facts['log_position']}"
         assert attempt.restored.position == attempt.manifest.position  # type: ignore[union-attr]
         assert ("without GTIDs" in attempt.limits) == (link > 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 6])
+def test_any_instant_inside_comes_back(
+    source: Source, chain: list[StoredBackup], count: int
+) -> None:
+    """So many transactions of an increment of three logs are applied, wherever a log ends."""
+    increment = to_restore(chain[1], chain[1].manifest())
+    commits = [commit for _, commit in ledger(increment)]
+    begin = datetime.fromisoformat(chain[0].manifest().facts["source_time"])
+    until = commits[count - 1].at if count else begin
+    assert until is not None
+    with restored(source, source.vault, chain[1].id, until) as attempt:
+        assert attempt.failure == ""
+        assert isinstance(attempt.restored, RestoredMySQL)
+        assert attempt.restored.position == position_at(increment, until)
+        found = rows(attempt.restored.connection, "SELECT a, b FROM app.t ORDER BY a")
+    inserted = (count + 1) // 2
+    assert [number for number, _ in found] == list(range(inserted + 1))
+    assert found[0][1] == count // 2
 
 
 FAULTS: dict[str, Change] = {
