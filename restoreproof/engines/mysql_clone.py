@@ -15,10 +15,11 @@ from typing import Any
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import BackupContext, Base, SourceContext
-from restoreproof.engines.mysql_binlog import LOGS, require_continuity, store_logs
+from restoreproof.engines.mysql_binlog import require_continuity, store_logs
 from restoreproof.engines.mysql_connection import SYSTEM_DATABASES, Row, rows, value
 from restoreproof.engines.mysql_counters import vouched
 from restoreproof.engines.mysql_fingerprint import gtid_executed
+from restoreproof.engines.mysql_replay import LOGS
 from restoreproof.engines.mysql_snapshot import Snapshot
 from restoreproof.engines.mysql_source import (
     address,
@@ -106,12 +107,12 @@ def store_clone(
     Raise BackupFailed with the tool's words.
     """
     taken.release()
-    require_continuity(taken.reader, begun, taken)
+    require_continuity(taken.reader, begun, taken, tools)
     settings = dict(_settings(taken.reader))
-    names: tuple[str, ...] = ()
+    lengths: dict[str, int] = {}
     if taken.position != begun.position:
         with context.artifact(LOGS) as sink:
-            names = store_logs(taken.reader, begun, taken, tools, sink)
+            lengths = store_logs(taken.reader, begun, taken, tools, sink)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprint") as pool:
         items = pool.submit(taken.items)
         with context.artifact(ARCHIVE) as sink:
@@ -121,7 +122,12 @@ def store_clone(
             if stream.result().exit_code != 0:
                 raise BackupFailed(f"tar: {stream.result().complaint}")
     counted = tuple(vouched(taken.reader, taken.databases, items.result()))
-    return counted, {METHOD_FACT: "clone", "logs": " ".join(names), **settings}
+    facts = {
+        METHOD_FACT: "clone",
+        "logs": " ".join(lengths),
+        "logs_bytes": " ".join(map(str, lengths.values())),
+    }
+    return counted, {**facts, **settings}
 
 
 def _settings(connection: "Connection[Any]") -> Iterator[tuple[str, str]]:

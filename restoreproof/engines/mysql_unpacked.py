@@ -18,11 +18,11 @@ import pymysql
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import BackupToRestore
-from restoreproof.engines.mysql_binlog import replay_logs
 from restoreproof.engines.mysql_clone import ARCHIVE, METHOD_FACT, SETTINGS
 from restoreproof.engines.mysql_connection import ACCESS_DENIED
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_image import dialect_of
+from restoreproof.engines.mysql_replay import replay_logs
 from restoreproof.engines.mysql_restored import SANDBOX_OPTIONS, RestoredMySQL, connect_to
 from restoreproof.engines.mysql_source import options_file
 from restoreproof.errors import SandboxTrouble
@@ -110,7 +110,7 @@ class UnpackedMySQL(RestoredMySQL):
         options = options_file(user=self.administrator, password=password)
         self.sandbox.place(OPTIONS_FILE, options)
         if self.position != backup.position:
-            replay_logs(self.connection, self.sandbox, self.socket, backup)
+            replay_logs(self, backup, None)
 
     def _start(self, password: str) -> "Connection[Any]":
         statements = "".join(
