@@ -74,7 +74,7 @@ class ComponentAudit:
         self.disaster = Disaster(at, newest)
 
     def choose(
-        self, backups: Sequence[StoredBackup], which: Literal["all", "newest"], seed: int
+        self, backups: Sequence[StoredBackup], which: Literal["all", "newest"], seed: int = 0
     ) -> None:
         """Take stock of the backups that there are and choose those to restore."""
         self.backups = tuple(backups)
