@@ -59,6 +59,7 @@ def _with_engine(backup: StoredBackup, restored: Restored) -> None:
         restored,
         BackupToRestore(
             position="",
+            source_version=restored.server_version,
             facts={},
             fingerprint=Fingerprint.of(METHOD, system_clock(), ()),
             read=lambda _: backup.read(dump),
