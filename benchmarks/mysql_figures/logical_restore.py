@@ -63,6 +63,7 @@ def _with_engine(backup: StoredBackup, restored: Restored) -> None:
             facts={},
             fingerprint=Fingerprint.of(METHOD, system_clock(), ()),
             read=lambda _: backup.read(dump),
+            read_stored=lambda _: backup.read_stored(dump),
         ),
     )
 
