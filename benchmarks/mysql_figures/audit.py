@@ -12,6 +12,7 @@ from mysql_figures.logical_restore import with_client
 from restoreproof import engines
 from restoreproof.clock import system_clock
 from restoreproof.engines.mysql_connection import quoted, rows
+from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump_command
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_source import source_options
@@ -52,7 +53,9 @@ def _script(bench: Bench) -> None:
         tools.place(OPTIONS_FILE, source_options(bench.context))
         packing = subprocess.Popen(["zstd", "-3", "-c"], stdin=subprocess.PIPE, stdout=file)
         assert packing.stdin is not None
-        stream = tools.stream(dump_command(("bench",), binary_log=True))
+        with closing(bench.connect()) as source:
+            command = dump_command(("bench",), spoken(source), binary_log=True)
+        stream = tools.stream(command)
         for chunk in stream:
             packing.stdin.write(chunk)
         packing.stdin.close()

@@ -59,9 +59,11 @@ def _with_engine(backup: StoredBackup, restored: Restored) -> None:
         restored,
         BackupToRestore(
             position="",
+            source_version=restored.server_version,
             facts={},
             fingerprint=Fingerprint.of(METHOD, system_clock(), ()),
             read=lambda _: backup.read(dump),
+            read_stored=lambda _: backup.read_stored(dump),
         ),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import pytest
+import zstandard
 from mysql_torture import STATEMENTS, STRANGE
 
 from restoreproof import engines
@@ -124,7 +125,7 @@ def loaded_apart(monkeypatch: pytest.MonkeyPatch) -> list[TablePlan]:
 def _dump(source: RestoredMySQL, *options: str) -> bytes:
     # With names as bytes mysqldump finds no database whose name is not ASCII.
     named = DATABASES[:1] if "--default-character-set=binary" in options else DATABASES
-    command = dump_command(named, binary_log=False)
+    command = dump_command(named, source.dialect, binary_log=False)
     at = command.index("--databases")
     stream = source.sandbox.stream(
         (*command[:at], f"--socket={source.socket}", *options, *command[at:])
@@ -137,9 +138,11 @@ def _dump(source: RestoredMySQL, *options: str) -> bytes:
 def _load(into: RestoredMySQL, dump: bytes) -> None:
     backup = BackupToRestore(
         position="",
+        source_version=into.server_version,
         facts={},
         fingerprint=Fingerprint.of(METHOD, system_clock(), ()),
         read=lambda _: (dump[at : at + 4096] for at in range(0, len(dump), 4096)),
+        read_stored=lambda _: iter([zstandard.compress(dump)]),
     )
     engines.load("mysql").load(into, backup)
 
