@@ -21,7 +21,7 @@ from restoreproof.engines.mysql_connection import (
 from restoreproof.engines.mysql_dialect import SUPPORTED, UnknownSeries, dialect, spoken, unfit
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_health import ApplicationProbe
-from restoreproof.engines.mysql_image import version_in
+from restoreproof.engines.mysql_image import dialect_of, version_in
 from restoreproof.engines.mysql_privileges import missing_privileges
 from restoreproof.engines.mysql_server_files import ServerFilesSource
 from restoreproof.errors import SourceUnavailable, UserError
@@ -54,12 +54,14 @@ class Encryption(BaseModel):
     ca: str | None = None
     identity: bool = True
 
-    @property
-    def mode(self) -> str:
-        """What MySQL's clients call it."""
+    def options(self, family: str) -> dict[str, str | int]:
+        """Options that make a family's client tools keep to it."""
+        if family == "MariaDB":
+            # Its tools verify the host's name together with the authority, or neither.
+            return {"ssl": 1, "ssl-verify-server-cert": int(bool(self.ca) and self.identity)}
         if self.ca is None:
-            return "REQUIRED"
-        return "VERIFY_IDENTITY" if self.identity else "VERIFY_CA"
+            return {"ssl-mode": "REQUIRED"}
+        return {"ssl-mode": "VERIFY_IDENTITY" if self.identity else "VERIFY_CA"}
 
 
 class MySQLSource(SourceModel):
@@ -158,7 +160,8 @@ def place_source_options(tools: Sandbox, context: SourceContext) -> None:
     user, password = context.text(source.user), context.secret(source.password)
     options: dict[str, str | int] = {}
     if source.tls is not None:
-        options["ssl-mode"] = source.tls.mode
+        assert context.image is not None
+        options = source.tls.options(dialect_of(context.image, context.sandboxes).family)
     if authorities := _authorities(context):
         tools.place(AUTHORITIES_FILE, authorities.encode())
         options["ssl-ca"] = AUTHORITIES_FILE

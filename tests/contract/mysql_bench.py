@@ -22,7 +22,7 @@ from restoreproof.clock import system_clock
 from restoreproof.damage import Change, VaultCopy
 from restoreproof.demo.mysql import statements
 from restoreproof.demo.servers import address, publish
-from restoreproof.engines.contract import Restored, SourceContext
+from restoreproof.engines.contract import BackupToRestore, Restored, SourceContext
 from restoreproof.engines.mysql import MySQL
 from restoreproof.engines.mysql_connection import connect, quoted, rows, user_databases
 from restoreproof.engines.mysql_restored import RestoredMySQL
@@ -131,7 +131,11 @@ class OneSandbox(MySQL):
 
     @contextmanager
     def provision(
-        self, source: SourceModel, image: Image | None, sandboxes: Sandboxes
+        self,
+        source: SourceModel,
+        image: Image | None,
+        sandboxes: Sandboxes,
+        full: BackupToRestore | None = None,
     ) -> Iterator[Restored]:
         connection = self._restored.connection
         # A database whose files a fault left behind would be taken for restored.
