@@ -33,10 +33,12 @@ from restoreproof.engines.mysql_rows import (
 from restoreproof.fingerprint import Comparison, Item
 
 PARTS = 200
-PART_ROWS = 500
+PART_ROWS = 200
 LISTED_ROWS = 500
 LISTED_IN_ALL = 20_000
 COLUMN_ROWS = 20_000
+AT_ONCE = 10
+DENSE = 4
 REMARKS = {
     "float": "mysqldump rounds FLOAT: back up with method clone, or use DOUBLE",
     "double": "mysqldump loses the sign of -0",
@@ -62,18 +64,20 @@ class Plan:
         """The readings that together are the table."""
         if self.listed:
             return [partial(_list_rows, self)]
-        bounds = pairwise((None, *self.cuts, None))
-        return [partial(_sum_range, self, after, up_to) for after, up_to in bounds]
+        bounds = list(pairwise((None, *self.cuts, None)))
+        groups = [bounds[at : at + AT_ONCE] for at in range(0, len(bounds), AT_ONCE)]
+        return [partial(_sum_ranges, self, group) for group in groups]
 
 
 @dataclass(frozen=True)
 class Read:
-    """What one reading gave: the sum of its rows, and parts where it listed them."""
+    """What one reading gave: the sums of its ranges, and the rows where it listed them."""
 
-    sum: RowSum
+    sums: tuple[RowSum, ...]
     rows: tuple[Part, ...] | None = None
 
 
+Range = tuple[int | None, int | None]
 Reading = Callable[["Connection[Any]"], Read]
 
 
@@ -191,21 +195,34 @@ def _cuts(connection: "Connection[Any]", table: Table, pieces: int) -> tuple[int
     """Keys that cut a table into about as many pieces, by what its index makes of its size."""
     key, source = table.cut_by, f"{quoted(table.database, table.name)} FORCE INDEX (PRIMARY)"
     low, high = rows(connection, f"SELECT MIN({key}), MAX({key}) FROM {source}")[0]
-    if low is None:
+    if low is None or pieces < 2:
         return ()
-    largest = [(-table.rows, int(low), int(high))]
-    while len(largest) < pieces and largest[0][1] < largest[0][2]:
-        _, low, high = heapq.heappop(largest)
+    span = high - low + 1
+    if table.rows * DENSE >= span >= pieces:
+        # Few keys are missing, so pieces of as many keys are of about as many rows.
+        return tuple(low + span * number // pieces - 1 for number in range(1, pieces))
+    largest, small, some = [(-table.rows, low, high)], [], 1
+    while largest and some < pieces:
+        estimate, low, high = heapq.heappop(largest)
+        if low == high or -estimate <= PART_ROWS // 2:
+            small.append((estimate, low, high))
+            continue
         middle = (low + high) // 2
-        for begin, end in ((low, middle), (middle + 1, high)):
-            found = f"SELECT COUNT(*) FROM {source} WHERE {key} BETWEEN {begin} AND {end}"
-            heapq.heappush(largest, (-_estimate(connection, found), begin, end))
-    return tuple(sorted(end for _, _, end in largest)[:-1])
+        halves = [
+            (-_estimate(connection, source, key, begin, end), begin, end)
+            for begin, end in ((low, middle), (middle + 1, high))
+        ]
+        for half in halves:
+            heapq.heappush(largest, half)
+        some += all(-estimate > 1 for estimate, *_ in halves)
+    # What is as good as empty goes with the range after it.
+    return tuple(sorted(end for estimate, _, end in (*largest, *small) if -estimate > 1)[:-1])
 
 
-def _estimate(connection: "Connection[Any]", statement: str) -> int:
+def _estimate(connection: "Connection[Any]", source: str, key: str, low: int, high: int) -> int:
+    found = f"SELECT COUNT(*) FROM {source} WHERE {key} BETWEEN {low} AND {high}"
     with connection.cursor(DictCursor) as cursor:
-        cursor.execute(f"EXPLAIN FORMAT=TRADITIONAL {statement}")
+        cursor.execute(f"EXPLAIN FORMAT=TRADITIONAL {found}")
         return sum(int(line["rows"] or 0) for line in cursor.fetchall())
 
 
@@ -213,16 +230,23 @@ def _read_all(reads: Sequence[Reading], connection: "Connection[Any]") -> list[R
     return [read(connection) for read in reads]
 
 
-def _sum_range(
-    plan: Plan, after: int | None, up_to: int | None, connection: "Connection[Any]"
-) -> Read:
+def _sum_ranges(plan: Plan, bounds: Sequence[Range], connection: "Connection[Any]") -> Read:
+    """The sums of neighbouring ranges, in one statement: on a busy machine each one waits."""
     table = plan.table
-    bounds = [f"{table.cut_by} > {after}"] if after is not None else []
-    bounds += [f"{table.cut_by} <= {up_to}"] if up_to is not None else []
-    where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
     aggregates = sums(table, plan.columns, keyed=bool(plan.order))
-    statement = f"SELECT {aggregates} FROM {quoted(table.database, table.name)}{where}"
-    return Read(read_sum(rows(connection, statement)[0]))
+    statement = " UNION ALL ".join(
+        f"SELECT {number}, {aggregates} FROM {quoted(table.database, table.name)}"
+        + _where(table.cut_by, *one)
+        for number, one in enumerate(bounds)
+    )
+    found = sorted(rows(connection, statement))
+    return Read(tuple(read_sum(tuple(row)) for _, *row in found))
+
+
+def _where(key: str, after: int | None, up_to: int | None) -> str:
+    bounds = [f"{key} > {after}"] if after is not None else []
+    bounds += [f"{key} <= {up_to}"] if up_to is not None else []
+    return f" WHERE {' AND '.join(bounds)}" if bounds else ""
 
 
 def _list_rows(plan: Plan, connection: "Connection[Any]") -> Read:
@@ -236,18 +260,19 @@ def _list_rows(plan: Plan, connection: "Connection[Any]") -> Read:
         f"{order} LIMIT {LISTED_ROWS + 1}",
     )
     if len(found) > LISTED_ROWS:
-        return _sum_range(plan, None, None, connection)
+        return _sum_ranges(plan, [(None, None)], connection)
     named = [(str(key), read_single(tuple(row), keyed=keyed)) for key, *row in found]
     total = reduce(add, (row for _, row in named), RowSum.of_nothing(len(plan.columns)))
     if keyed:
-        return Read(total, tuple(Part(key, 1, row.short_hash) for key, row in named))
+        return Read((total,), tuple(Part(key, 1, row.short_hash) for key, row in named))
     same = Counter(row.short_hash for _, row in named)
-    return Read(total, tuple(Part(digits, count, "") for digits, count in sorted(same.items())))
+    return Read((total,), tuple(Part(digits, count, "") for digits, count in sorted(same.items())))
 
 
 def _item(plan: Plan, reads: Sequence[Read]) -> Item:
     table = plan.table
-    total = reduce(add, (read.sum for read in reads))
+    ranges = [one for read in reads for one in read.sums]
+    total = reduce(add, ranges)
     transactional = table.engine == "InnoDB"
     parts: tuple[Part, ...] = ()
     by: Literal["rows", "ranges"] | None = None
@@ -257,8 +282,8 @@ def _item(plan: Plan, reads: Sequence[Read]) -> Item:
         keys = (*map(str, plan.cuts), "")
         by = "ranges"
         parts = tuple(
-            Part(key, read.sum.count, read.sum.digest[:SHORT_DIGITS])
-            for key, read in zip(keys, reads, strict=True)
+            Part(key, one.count, one.digest[:SHORT_DIGITS])
+            for key, one in zip(keys, ranges, strict=True)
         )
     return Item(
         kind="table",
