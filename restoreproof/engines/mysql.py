@@ -43,6 +43,7 @@ from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dum
 from restoreproof.engines.mysql_logs import require_logs, store_server_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
+from restoreproof.engines.mysql_settings import meaning_of_data, named_as_at_source
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
 from restoreproof.engines.mysql_source import (
     NO_INCREMENTS,
@@ -134,6 +135,7 @@ class MySQL(Engine[MySQLSource]):
                 logs, log_facts = store_server_logs(context, connection)
                 version = str(value(connection, "SELECT VERSION()"))
                 identity = str(value(connection, f"SELECT {spoken(connection).identity}"))
+                settings = meaning_of_data(connection)
         except pymysql.MySQLError as error:
             raise BackupFailed(f"the source refused: {error.args[-1]}") from None
         stands_still = (STANDS_STILL,) if lag is None else ()
@@ -155,6 +157,7 @@ class MySQL(Engine[MySQLSource]):
                 "accounts": "yes" if source.accounts else "no",
                 CLOCK_AHEAD: f"{ahead.total_seconds():.3f}",
                 LAG: "unknown" if lag is None else f"{lag.total_seconds():g}",
+                **settings,
                 **facts,
                 **configuration_facts,
                 **log_facts,
@@ -188,7 +191,8 @@ class MySQL(Engine[MySQLSource]):
             restored.unpack(backup)
         else:
             _require_fit(restored, backup)
-            load_dump(restored, backup)
+            with named_as_at_source(restored.connection, backup):
+                load_dump(restored, backup)
         restored.take_files(backup)
 
     def replay(self, restored: Restored, increment: BackupToRestore) -> None:

@@ -7,14 +7,18 @@ import pytest
 
 from restoreproof import engines
 from restoreproof.clock import system_clock
+from restoreproof.engines.contract import BackupToRestore
 from restoreproof.engines.mysql_connection import rows, value
 from restoreproof.engines.mysql_fingerprint import METHOD, content_items
 from restoreproof.engines.mysql_readers import readers
 from restoreproof.engines.mysql_restored import RestoredMySQL
+from restoreproof.engines.mysql_settings import NAMES
 from restoreproof.engines.mysql_source import MySQLSource
 from restoreproof.engines.mysql_tables import LISTED_ROWS, REMARKS, read_tables
+from restoreproof.errors import SandboxTrouble
 from restoreproof.fingerprint import Fingerprint, compare
 from restoreproof.images import ensure
+from restoreproof.outcomes import RestoreFailed
 from restoreproof.sandbox import Sandboxes
 
 SOURCE = MySQLSource(host="nowhere", user="nobody", password="${UNUSED}")
@@ -75,7 +79,8 @@ FAULTS = (
      "other content: column `v`, a difference among rows 1,001 to 1,200 of 1,200"),
     ("UPDATE pairs SET v = -1 WHERE n = 0", "pairs",
      "other content: column `v`, a difference among rows "),
-    ("UPDATE dense SET id = -id", "dense", "other content: column `id`, a difference among rows 1 to 1,200 of 1,200"),
+    ("UPDATE dense SET id = -id", "dense",
+     "other content: column `id`, a difference among rows 1 to 1,200 of 1,200"),
     ("ALTER TABLE dense DROP PRIMARY KEY", None, ""),
 )  # fmt: skip
 
@@ -191,3 +196,21 @@ def test_no_two_rows_share_a_hash(servers: tuple[RestoredMySQL, RestoredMySQL]) 
 
     assert len(distinct) > 300
     assert hashes == len(distinct)
+
+
+@pytest.mark.parametrize(
+    ("facts", "error"),
+    [({}, RestoreFailed), ({NAMES: "0"}, RestoreFailed), ({NAMES: "1"}, SandboxTrouble)],
+)
+def test_names_of_another_case_are_no_fault_of_a_backup(
+    servers: tuple[RestoredMySQL, RestoredMySQL],
+    taken: Fingerprint,
+    facts: dict[str, str],
+    error: type[Exception],
+) -> None:
+    """A dump that a sandbox refuses, which takes names otherwise than the source, is undecided."""
+    dump = b"INSERT INTO app.ORDERS (id) VALUES (1);"
+    backup = BackupToRestore("", facts, taken, lambda _: iter([dump]))
+
+    with pytest.raises(error, match="ORDERS"):
+        engines.load("mysql").load(servers[1], backup)
