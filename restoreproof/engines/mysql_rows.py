@@ -86,6 +86,14 @@ class Table:
     rows: int
     columns: tuple[StoredColumn, ...]
     key: tuple[str, ...]
+    remembers: bool = False
+    """Whether it keeps past rows too, as MariaDB's tables with system versioning do."""
+
+    @property
+    def source(self) -> str:
+        """SQL for the table with all its rows, past ones included."""
+        past = " FOR SYSTEM_TIME ALL" if self.remembers else ""
+        return f"{quoted(self.database, self.name)}{past}"
 
     @property
     def label(self) -> str:
@@ -154,11 +162,13 @@ class RowSum:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sums(table: Table, columns: Sequence[StoredColumn], *, keyed: bool) -> str:
-    """SQL for what ``read_sum`` reads: aggregates over all rows that a query selects."""
+def sums(table: Table, columns: Sequence[StoredColumn], exclusive_or: str, *, keyed: bool) -> str:
+    """SQL for what ``read_sum`` reads: aggregates over all rows that a query selects.
+
+    ``exclusive_or`` is a dialect's.
+    """
     # Each mention of the hash is computed again, so it is mentioned once where that is enough.
-    # A row that gives no text would be left out in silence; an empty one is refused.
-    lanes = [f"HEX(BIT_XOR(IFNULL(UNHEX({table.hash}), '')))"]
+    lanes = [exclusive_or.format(table.hash)]
     total = f"SUM(CAST(CONV(LEFT({table.hash}, 16), 16, 10) AS UNSIGNED))"
     lanes += ["0" if keyed else f"COALESCE({total}, 0)"]
     lanes += [f"COALESCE(SUM(CRC32({column.text})), 0)" for column in columns]

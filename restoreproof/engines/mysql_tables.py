@@ -19,6 +19,7 @@ from pymysql.cursors import DictCursor
 
 from restoreproof.breakdown import Breakdown, Column, Part
 from restoreproof.engines.mysql_connection import Row, among, quoted, rows
+from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_readers import Readers
 from restoreproof.engines.mysql_rows import (
     SHORT_DIGITS,
@@ -30,6 +31,7 @@ from restoreproof.engines.mysql_rows import (
     single,
     sums,
 )
+from restoreproof.engines.mysql_temporal import hidden_columns
 from restoreproof.fingerprint import Comparison, Item
 
 PARTS = 200
@@ -114,7 +116,8 @@ def table_items(
 
 def fresh_statistics(connection: "Connection[Any]") -> None:
     """Have the server answer with figures of now; else they are up to a day old."""
-    rows(connection, "SET SESSION information_schema_stats_expiry = 0")
+    for setting in spoken(connection).session:
+        rows(connection, setting)
 
 
 def read_tables(connection: "Connection[Any]", databases: Sequence[str]) -> list[Table]:
@@ -134,25 +137,34 @@ def read_tables(connection: "Connection[Any]", databases: Sequence[str]) -> list
     )
     keys = _by_table(rows(connection, statement, databases))
     statement = (
-        "SELECT table_schema, table_name, engine, COALESCE(table_rows, 0)"
-        " FROM information_schema.tables"
-        f" WHERE table_type = 'BASE TABLE' AND {among('table_schema', databases)}"
-        " ORDER BY table_schema, table_name"
+        "SELECT table_schema, table_name, engine, COALESCE(table_rows, 0),"
+        " table_type = 'SYSTEM VERSIONED' FROM information_schema.tables"
+        " WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+        f" AND {among('table_schema', databases)} ORDER BY table_schema, table_name"
     )
-    return [
-        Table(
-            database=str(database),
-            name=str(name),
-            engine=str(engine),
-            rows=int(estimate),
-            columns=tuple(
-                StoredColumn(str(column), str(kind).lower(), nullable != "NO")
-                for column, kind, nullable in columns.get((database, name), ())
-            ),
-            key=tuple(str(column) for (column,) in keys.get((database, name), ())),
+    found = []
+    for database, name, engine, estimate, remembers in rows(connection, statement, databases):
+        stored = [
+            StoredColumn(str(column), str(kind).lower(), nullable != "NO")
+            for column, kind, nullable in columns.get((database, name), ())
+        ]
+        key = tuple(str(column) for (column,) in keys.get((database, name), ()))
+        if remembers:
+            # Past rows have the key of the row that came after them.
+            hidden, key = hidden_columns(connection, database, name), ()
+            stored += [StoredColumn(column, "timestamp", nullable=False) for column in hidden]
+        found.append(
+            Table(
+                database=str(database),
+                name=str(name),
+                engine=str(engine),
+                rows=int(estimate),
+                columns=tuple(stored),
+                key=key,
+                remembers=bool(remembers),
+            )
         )
-        for database, name, engine, estimate in rows(connection, statement, databases)
-    ]
+    return found
 
 
 def _by_table(found: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
@@ -193,7 +205,7 @@ def _as_before(table: Table, before: Breakdown) -> Plan:
 
 def _cuts(connection: "Connection[Any]", table: Table, pieces: int) -> tuple[int, ...]:
     """Keys that cut a table into about as many pieces, by what its index makes of its size."""
-    key, source = table.cut_by, f"{quoted(table.database, table.name)} FORCE INDEX (PRIMARY)"
+    key, source = table.cut_by, f"{table.source} FORCE INDEX (PRIMARY)"
     low, high = rows(connection, f"SELECT MIN({key}), MAX({key}) FROM {source}")[0]
     if low is None or pieces < 2:
         return ()
@@ -233,10 +245,9 @@ def _read_all(reads: Sequence[Reading], connection: "Connection[Any]") -> list[R
 def _sum_ranges(plan: Plan, bounds: Sequence[Range], connection: "Connection[Any]") -> Read:
     """The sums of neighbouring ranges, in one statement: on a busy machine each one waits."""
     table = plan.table
-    aggregates = sums(table, plan.columns, keyed=bool(plan.order))
+    aggregates = sums(table, plan.columns, spoken(connection).exclusive_or, keyed=bool(plan.order))
     statement = " UNION ALL ".join(
-        f"SELECT {number}, {aggregates} FROM {quoted(table.database, table.name)}"
-        + _where(table.cut_by, *one)
+        f"SELECT {number}, {aggregates} FROM {table.source}" + _where(table.cut_by, *one)
         for number, one in enumerate(bounds)
     )
     found = sorted(rows(connection, statement))
@@ -256,7 +267,7 @@ def _list_rows(plan: Plan, connection: "Connection[Any]") -> Read:
     order = f" ORDER BY {plan.order}" if keyed else ""
     found = rows(
         connection,
-        f"SELECT {key}, {single(table, plan.columns)} FROM {quoted(table.database, table.name)}"
+        f"SELECT {key}, {single(table, plan.columns)} FROM {table.source}"
         f"{order} LIMIT {LISTED_ROWS + 1}",
     )
     if len(found) > LISTED_ROWS:

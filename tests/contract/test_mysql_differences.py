@@ -85,10 +85,10 @@ FAULTS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[tuple[RestoredMySQL, RestoredMySQL]]:
+@pytest.fixture(scope="module", params=["restoreproof/mysql:9.7", "restoreproof/mariadb:10.11"])
+def servers(request: pytest.FixtureRequest) -> Iterator[tuple[RestoredMySQL, RestoredMySQL]]:
     """Two servers with the same content."""
-    engine, image = engines.load("mysql"), ensure("restoreproof/mysql:9.7", print)
+    engine, image = engines.load("mysql"), ensure(request.param, print)
     sandboxes = Sandboxes("test-differences")
     with ExitStack() as stack:
         made = [stack.enter_context(engine.provision(SOURCE, image, sandboxes)) for _ in range(2)]
@@ -210,7 +210,7 @@ def test_names_of_another_case_are_no_fault_of_a_backup(
 ) -> None:
     """A dump that a sandbox refuses, which takes names otherwise than the source, is undecided."""
     dump = b"INSERT INTO app.ORDERS (id) VALUES (1);"
-    backup = BackupToRestore("", facts, taken, lambda _: iter([dump]))
+    backup = BackupToRestore("", "9.7.0", facts, taken, lambda _: iter([dump]))
 
     with pytest.raises(error, match="ORDERS"):
         engines.load("mysql").load(servers[1], backup)
