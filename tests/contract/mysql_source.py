@@ -104,7 +104,7 @@ class MySQLTorture(Source):
 
     @property
     def lossy(self) -> tuple[MySQLSource, str]:
-        named = f"table lossy.numbers: other content: column `f` ({REMARKS['float']}), column `d`"
+        named = f"table lossy.numbers: other content: column `f` ({REMARKS['float']})"
         return self._source(databases=("lossy",)), named
 
     @property

@@ -27,10 +27,14 @@ MANY = 1200
 NUMBERS = (
     "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT {} FROM n"
 )
+RECURSE = (
+    "SET /*!80000 SESSION cte_max_recursion_depth = 100000 */"
+    " /*M!101100 SESSION max_recursive_iterations = 100000 */"
+)
 CONTENT = (
     "CREATE DATABASE app",
     "USE app",
-    "SET SESSION cte_max_recursion_depth = 100000",
+    RECURSE,
     "CREATE TABLE orders (id INT PRIMARY KEY, note VARCHAR(20), amount FLOAT, gap DOUBLE)",
     "INSERT INTO orders VALUES (-5, NULL, 1.1, 0), (3, '', 16777216, -0e0), (90, 'N', 0, 1)",
     "CREATE TABLE names (name VARCHAR(20), part INT, v INT, PRIMARY KEY (name, part))",
@@ -139,6 +143,8 @@ def test_rows_and_columns_are_named(
 ) -> None:
     """Every fault is found in its table alone, and its rows and columns are named."""
     copy = servers[1]
+    if "0e0" in statement and copy.dialect.family == "MariaDB":
+        pytest.skip("MariaDB writes -0 as 0")
     name = table or "dense"
     rows(copy.connection, f"CREATE TABLE kept AS SELECT * FROM {name}")
     shown = str(rows(copy.connection, f"SHOW CREATE TABLE {name}")[0][1])
@@ -187,6 +193,8 @@ def test_no_two_rows_share_a_hash(servers: tuple[RestoredMySQL, RestoredMySQL]) 
             "('', '', 1, 1, 7, 3, '', 0, '2024-01-01 00:00:00')",
             "('', '', 1, 1, 7, 3, '', 0, '2024-01-01 00:00:00.000001')",
         ]
+        if servers[0].dialect.family == "MariaDB":
+            values = [row.replace("-0e0", "-7e0") for row in values]
         distinct = list(dict.fromkeys(values))
         rows(connection, f"INSERT INTO app.alike VALUES {', '.join(distinct)}")
         (table,) = (one for one in read_tables(connection, DATABASES) if one.name == "alike")
@@ -210,7 +218,7 @@ def test_names_of_another_case_are_no_fault_of_a_backup(
 ) -> None:
     """A dump that a sandbox refuses, which takes names otherwise than the source, is undecided."""
     dump = b"INSERT INTO app.ORDERS (id) VALUES (1);"
-    backup = BackupToRestore("", "9.7.0", facts, taken, lambda _: iter([dump]))
+    backup = BackupToRestore("", servers[1].server_version, facts, taken, lambda _: iter([dump]))
 
     with pytest.raises(error, match="ORDERS"):
         engines.load("mysql").load(servers[1], backup)
