@@ -55,7 +55,7 @@ class Snapshot:
 
     @property
     def reader(self) -> "Connection[Any]":
-        """One of the connections, for other questions before the items are read."""
+        """One of the readers, for other questions while no items are being read."""
         return self.readers.all[0]
 
     def release(self) -> None:
@@ -64,11 +64,8 @@ class Snapshot:
         self.lock_seconds = time.monotonic() - self._locked_at
 
     def items(self) -> tuple[Item, ...]:
-        """The content in this instant, which ends with it: tables can be altered again."""
-        found = content_items(self.readers, self.databases, self.counters, held=self.held)
-        for connection in self.readers.all:
-            rows(connection, "ROLLBACK")
-        return found
+        """The content in this instant."""
+        return content_items(self.readers, self.databases, self.counters, held=self.held)
 
 
 @contextmanager
