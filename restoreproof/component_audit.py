@@ -40,6 +40,7 @@ class ComponentAudit:
     engine: Engine[SourceModel]
     context: SourceContext
     clock: Clock
+    show_values: bool = False
     backups: tuple[StoredBackup, ...] = ()
     targets: tuple[Target, ...] = ()
     instant: Target | None = None
@@ -91,6 +92,7 @@ class ComponentAudit:
             self.image,
             self.context.sandboxes,
             self.clock,
+            show_values=self.show_values,
         ) as attempt:
             self.attempts.append(attempt)
             if target.newest and attempt.restored is not None:

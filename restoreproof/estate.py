@@ -60,7 +60,15 @@ def open_components(
         )
         engine = engines.load(component.engine)
         components.append(
-            ComponentAudit(name, component, policy.objectives, engine, context, clock)
+            ComponentAudit(
+                name,
+                component,
+                policy.objectives,
+                engine,
+                context,
+                clock,
+                show_values=policy.audit.show_values,
+            )
         )
     return components
 

@@ -15,6 +15,8 @@ from typing import Self
 import rfc8785
 from pydantic import BaseModel, ConfigDict
 
+from restoreproof.breakdown import Breakdown, narrowed
+
 
 class Comparison(StrEnum):
     """How a restored item has to relate to the item in the backup's fingerprint."""
@@ -32,7 +34,8 @@ class Item(BaseModel):
     """One thing that was looked at: a table, a schema object, a measurement, a reference.
 
     ``count`` is rows, points or commits; ``digest`` is lower-case hex or empty where only the
-    count is compared. ``reason`` says why an item is undecided.
+    count is compared. ``reason`` says why an item is undecided. ``breakdown`` names what differs
+    where the digest does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +46,7 @@ class Item(BaseModel):
     digest: str = ""
     comparison: Comparison = Comparison.EQUAL
     reason: str = ""
+    breakdown: Breakdown | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -70,7 +74,8 @@ class Fingerprint(BaseModel):
     @property
     def digest(self) -> str:
         """Lower-case hex SHA-256 over the items' canonical JSON (RFC 8785)."""
-        items = [item.model_dump(mode="json") for item in self.items]
+        # The items' own digests say it all; their breakdowns only say where.
+        items = [item.model_dump(mode="json", exclude={"breakdown"}) for item in self.items]
         # Counts beyond 2^53 are no numbers in canonical JSON, so counts go in as text.
         for item in items:
             item["count"] = None if item["count"] is None else str(item["count"])
@@ -99,18 +104,21 @@ def settled(before: Iterable[Item], after: Iterable[Item], reason: str) -> list[
 
 @dataclass(frozen=True)
 class Difference:
-    """One item that came back otherwise than it was backed up."""
+    """One item that came back otherwise than it was backed up.
+
+    ``places`` names the rows and columns that differ, where that is known.
+    """
 
     kind: str
     name: str
     problem: str
     expected: str
     seen: str
+    places: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"{self.kind} {self.name}: {self.problem} (expected {self.expected}, saw {self.seen})"
-        )
+        found = f"{self.problem}: {self.places}" if self.places else self.problem
+        return f"{self.kind} {self.name}: {found} (expected {self.expected}, saw {self.seen})"
 
 
 @dataclass(frozen=True)
@@ -127,8 +135,11 @@ class Comparisons:
         return self.examined > 0 and not self.differences and not self.undecided
 
 
-def compare(expected: Fingerprint, seen: Fingerprint) -> Comparisons:
-    """Compare what was restored (``seen``) with what was backed up (``expected``)."""
+def compare(expected: Fingerprint, seen: Fingerprint, *, show_values: bool = False) -> Comparisons:
+    """Compare what was restored (``seen``) with what was backed up (``expected``).
+
+    Differences name keys of rows only if values may be shown.
+    """
     if expected.method != seen.method:
         method = Difference("fingerprint", "method", "differs", expected.method, seen.method)
         return Comparisons(0, (method,), ())
@@ -137,13 +148,13 @@ def compare(expected: Fingerprint, seen: Fingerprint) -> Comparisons:
     differences = [
         difference
         for key in sorted(before.keys() | after.keys())
-        if (difference := _difference(before.get(key), after.get(key))) is not None
+        if (difference := _difference(before.get(key), after.get(key), show_values)) is not None
     ]
     undecided = (item for item in expected.items if item.comparison is Comparison.UNDECIDED)
     return Comparisons(len(before), tuple(differences), tuple(undecided))
 
 
-def _difference(expected: Item | None, seen: Item | None) -> Difference | None:
+def _difference(expected: Item | None, seen: Item | None, show_values: bool) -> Difference | None:
     if expected is None:
         assert seen is not None
         return Difference(seen.kind, seen.name, "was not backed up", "nothing", _describe(seen))
@@ -165,7 +176,12 @@ def _difference(expected: Item | None, seen: Item | None) -> Difference | None:
                 problem = "other content"
     if not problem:
         return None
-    return Difference(expected.kind, expected.name, problem, _describe(expected), _describe(seen))
+    places = ""
+    if expected.breakdown and seen.breakdown:
+        places = narrowed(expected.breakdown, seen.breakdown, show_values=show_values)
+    return Difference(
+        expected.kind, expected.name, problem, _describe(expected), _describe(seen), places
+    )
 
 
 def _describe(item: Item) -> str:

@@ -143,9 +143,13 @@ class Signing(PolicyModel):
 
 
 class Audit(PolicyModel):
-    """How audits go about it: which backups are restored."""
+    """How audits go about it: which backups are restored, and what findings may say.
+
+    With ``show_values`` a difference names keys of rows; without it, their places.
+    """
 
     restore: Literal["all", "newest"] = "all"
+    show_values: bool = False
 
 
 class Policy(PolicyModel):

@@ -91,6 +91,7 @@ class RestoreAttempt:
     image: Image | None
     failed_in: str = ""
     failure: str = ""
+    show_values: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -106,7 +107,8 @@ class RestoreAttempt:
         assert self.manifest is not None
         assert self.restored is not None
         expected = self.manifest.fingerprint
-        return compare(expected, self.restored.fingerprint(expected))
+        seen = self.restored.fingerprint(expected)
+        return compare(expected, seen, show_values=self.show_values)
 
 
 def select(
@@ -193,11 +195,13 @@ def restoring(
     image: Image | None,
     sandboxes: Sandboxes,
     clock: Clock,
+    *,
+    show_values: bool = False,
 ) -> Iterator[RestoreAttempt]:
     """Restore a target and keep its sandbox until the block ends.
 
-    A restore that fails is an attempt with its failure. Raise SandboxTrouble for what says
-    nothing about the backup.
+    A restore that fails is an attempt with its failure. Differences name keys of rows only with
+    ``show_values``. Raise SandboxTrouble for what says nothing about the backup.
     """
     decided_at, timeline = clock(), Timeline()
     manifest: Manifest | None = None
@@ -217,6 +221,7 @@ def restoring(
             image=image,
             failed_in=timeline.phases[-1].name if failure else "",
             failure=failure,
+            show_values=show_values,
         )
 
     try:

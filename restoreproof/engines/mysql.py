@@ -47,6 +47,7 @@ from restoreproof.engines.mysql_position import parsed_file_position, position_i
 from restoreproof.engines.mysql_replay import LOGS, ledger, position_at, replay_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
+from restoreproof.engines.mysql_settings import meaning_of_data, named_as_at_source
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
 from restoreproof.engines.mysql_source import (
     NO_INCREMENTS,
@@ -138,6 +139,7 @@ class MySQL(Engine[MySQLSource]):
                 logs, log_facts = store_server_logs(context, connection)
                 version = str(value(connection, "SELECT VERSION()"))
                 identity = str(value(connection, f"SELECT {spoken(connection).identity}"))
+                settings = meaning_of_data(connection)
         except pymysql.MySQLError as error:
             raise BackupFailed(f"the source refused: {error.args[-1]}") from None
         stands_still = (STANDS_STILL,) if lag is None else ()
@@ -162,6 +164,7 @@ class MySQL(Engine[MySQLSource]):
                 "accounts": "yes" if source.accounts else "no",
                 CLOCK_AHEAD: f"{ahead.total_seconds():.3f}",
                 LAG: "unknown" if lag is None else f"{lag.total_seconds():g}",
+                **settings,
                 **facts,
                 **configuration_facts,
                 **log_facts,
@@ -195,7 +198,8 @@ class MySQL(Engine[MySQLSource]):
             restored.unpack(backup)
         else:
             _require_fit(restored, backup)
-            load_dump(restored, backup)
+            with named_as_at_source(restored.connection, backup):
+                load_dump(restored, backup)
             if parsed_file_position(backup.position):
                 head = Chunks(backup.read(DUMP)).read(KEPT_HEAD)
                 restored.file_position = position_in_dump(head)

@@ -89,6 +89,13 @@ def quoted(*names: str) -> str:
     return ".".join("`" + name.replace("`", "``") + "`" for name in names)
 
 
+def among(column: str, databases: Sequence[str]) -> str:
+    """SQL that holds where the column is one of the databases, which are its values."""
+    # No database at all is a legitimate answer, and IN () is no SQL.
+    places = ", ".join(["%s"] * len(databases)) or "NULL"
+    return f"{column} IN ({places})"
+
+
 def user_databases(connection: "Connection[Any]") -> tuple[str, ...]:
     """All databases that are not the server's own, sorted."""
     names = (str(row[0]) for row in rows(connection, "SHOW DATABASES"))

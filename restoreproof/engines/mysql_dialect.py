@@ -47,7 +47,10 @@ class Dialect:
     account_session: tuple[str, ...]
     """Settings of a session that reads accounts."""
     exclusive_or: str
-    """SQL that folds many SHA-256, in hex at ``{0}``, into one value."""
+    """SQL that folds many SHA-256, in hex at ``{0}``, into one of 64 digits.
+
+    If one of them is NULL the answer is shorter, or an error.
+    """
     sandbox_options: tuple[str, ...]
     system_accounts: tuple[str, ...]
     anybody: str
@@ -84,7 +87,7 @@ MYSQL_8_0 = Dialect(
     session=("SET SESSION information_schema_stats_expiry = 0",),
     # Salts are bytes that no text can hold.
     account_session=("SET SESSION print_identified_with_as_hex = ON",),
-    exclusive_or="HEX(BIT_XOR(UNHEX({0})))",
+    exclusive_or="HEX(BIT_XOR(IFNULL(UNHEX({0}), '')))",
     sandbox_options=(
         "--gtid-mode=ON",
         "--enforce-gtid-consistency=ON",
@@ -125,7 +128,7 @@ MARIADB_10_11 = Dialect(
     identity="CONCAT(@@GLOBAL.hostname, ':', @@GLOBAL.port, ':', @@GLOBAL.datadir)",
     session=(),
     account_session=(),
-    exclusive_or=f"CONCAT({FOUR_LANES})",
+    exclusive_or=f"IF(COUNT({{0}}) = COUNT(*), CONCAT({FOUR_LANES}), '')",
     sandbox_options=(
         # An empty folder that only root can write to, and MariaDB knows no NULL.
         "--secure-file-priv=/mnt",

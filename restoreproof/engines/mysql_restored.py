@@ -20,7 +20,12 @@ from restoreproof.engines.mysql_configuration import (
 from restoreproof.engines.mysql_connection import connect, quoted, rows, user_databases, value
 from restoreproof.engines.mysql_dialect import Dialect, spoken
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
-from restoreproof.engines.mysql_fingerprint import METHOD, counter_items, gtid_restored
+from restoreproof.engines.mysql_fingerprint import (
+    METHOD,
+    content_items,
+    counter_items,
+    gtid_restored,
+)
 from restoreproof.engines.mysql_health import TableCheck, Usefulness, check_tables, write_and_read
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_logs import (
@@ -30,7 +35,7 @@ from restoreproof.engines.mysql_logs import (
     server_log_items,
 )
 from restoreproof.engines.mysql_option_files import ConfigurationCheck
-from restoreproof.engines.mysql_snapshot import content_items
+from restoreproof.engines.mysql_readers import readers
 from restoreproof.engines.mysql_source import MySQLSource, newest_heartbeat, options_file
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
@@ -117,7 +122,9 @@ class RestoredMySQL(Restored):
         try:
             databases = user_databases(self.connection)
             counters = tuple(counter_items(self.connection, databases))
-            items = list(content_items(self.connection, databases, counters))
+            known = {item.name: item.breakdown for item in expected.items if item.kind == "table"}
+            with readers(self.connect_again) as several:
+                items = list(content_items(several, databases, counters, known=known))
             if self.with_accounts:
                 accounts = read_accounts(self.connection, leave_out=self.administrator)
                 items += [account.item for account in accounts]

@@ -1,12 +1,12 @@
 """One instant of a MySQL server: its position, and a snapshot that goes on showing it.
 
-A holds the global read lock while the position is read and B opens its snapshot; whoever else
-needs the same instant opens theirs, and then A lets go. Writers wait for that fraction of a
-second and no longer, and a source that moves on is no false alarm.
+One connection holds the global read lock while the position is read and the readers open their
+snapshots; whoever else needs the same instant opens theirs, and then it lets go. Writers wait
+for that fraction of a second and no longer, and a source that moves on is no false alarm.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,21 +17,21 @@ from pymysql.connections import Connection
 
 from restoreproof.engines.contract import Clock
 from restoreproof.engines.mysql_connection import rows, value
-from restoreproof.engines.mysql_fingerprint import (
-    counter_items,
-    gtid_executed,
-    schema_items,
-    table_items,
-)
+from restoreproof.engines.mysql_fingerprint import content_items, counter_items, gtid_executed
 from restoreproof.engines.mysql_position import file_position, keeps_gtids, log_position
+from restoreproof.engines.mysql_readers import Connect, Readers, readers
+from restoreproof.engines.mysql_rows import Table
+from restoreproof.engines.mysql_tables import read_tables
 from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed
 
 LOCK_SECONDS = 5
 LOCK_TRIES = 6
 LOCK_WAIT_TIMEOUT = 1205
-
-Connect = Callable[[], "Connection[Any]"]
+NO_SUCH_TABLE = 1146
+HELD_TABLES = 32
+HELD_ROWS = 50_000
+READ_SECONDS = 60
 
 
 @dataclass
@@ -50,7 +50,8 @@ class Snapshot:
     log_position: int
     counters: tuple[Item, ...]
     databases: Sequence[str]
-    reader: "Connection[Any]"
+    readers: Readers
+    held: frozenset[str]
     _locker: "Connection[Any]"
     _locked_at: float
     lock_seconds: float = 0.0
@@ -62,6 +63,11 @@ class Snapshot:
             return self.gtids
         return file_position(self.log_file, self.log_position)
 
+    @property
+    def reader(self) -> "Connection[Any]":
+        """One of the readers, for other questions while no items are being read."""
+        return self.readers.all[0]
+
     def release(self) -> None:
         """Let writers go on."""
         rows(self._locker, "UNLOCK TABLES")
@@ -69,21 +75,24 @@ class Snapshot:
 
     def items(self) -> tuple[Item, ...]:
         """The content in this instant."""
-        return content_items(self.reader, self.databases, self.counters)
+        return content_items(self.readers, self.databases, self.counters, held=self.held)
 
 
 @contextmanager
 def snapshot(connect: Connect, databases: Sequence[str], clock: Clock) -> Iterator[Snapshot]:
     """Hold the instant, locked until ``release()``. Raise BackupFailed if it cannot be had."""
-    with closing(connect()) as locker, closing(connect()) as reader:
+    with closing(connect()) as locker, readers(connect) as several:
+        large = _large_tables(locker, databases)
         _lock(locker)
         locked_at = time.monotonic()
         taken_at, now = clock(), value(locker, "SELECT UTC_TIMESTAMP(6)")
         gtids = gtid_executed(locker) if keeps_gtids(locker) else ""
         log_file, position = log_position(locker)
         counters = tuple(counter_items(locker, databases))
-        rows(reader, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        rows(reader, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        for reader in several.all:
+            rows(reader, f"SET SESSION lock_wait_timeout = {READ_SECONDS}")
+            rows(reader, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            rows(reader, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
         yield Snapshot(
             taken_at=taken_at,
             source_time=now.replace(tzinfo=UTC),
@@ -92,24 +101,35 @@ def snapshot(connect: Connect, databases: Sequence[str], clock: Clock) -> Iterat
             log_position=position,
             counters=counters,
             databases=databases,
-            reader=reader,
+            readers=several,
+            held=_hold(several, large),
             _locker=locker,
             _locked_at=locked_at,
         )
 
 
-def content_items(
-    connection: "Connection[Any]", databases: Sequence[str], counters: Sequence[Item]
-) -> tuple[Item, ...]:
-    """All items of a server's content, as the connection's snapshot shows it.
+def _large_tables(connection: "Connection[Any]", databases: Sequence[str]) -> list[Table]:
+    """The largest tables that can be cut, and so be read by several readers."""
+    tables = (table for table in read_tables(connection, databases) if table.cut_by)
+    large = (table for table in tables if table.rows >= HELD_ROWS)
+    return sorted(large, key=lambda table: -table.rows)[:HELD_TABLES]
 
-    Tables come first: having been read they keep their definition until the snapshot ends.
-    """
-    return (
-        *counters,
-        *table_items(connection, databases),
-        *schema_items(connection, databases),
-    )
+
+def _hold(readers: Readers, tables: Sequence[Table]) -> frozenset[str]:
+    """Have every reader keep the definition of these tables; return their labels."""
+    if not tables:
+        return frozenset()
+    seen = (f"EXISTS (SELECT 1 FROM {one.source})" for one in tables)
+    statement = f"SELECT {', '.join(seen)}"
+    try:
+        for reader in readers.all:
+            rows(reader, statement)
+    except pymysql.MySQLError as error:
+        if error.args[0] != NO_SUCH_TABLE:
+            raise
+        # One was dropped since they were listed: then each is read by one reader alone.
+        return frozenset()
+    return frozenset(table.label for table in tables)
 
 
 def _lock(connection: "Connection[Any]") -> None:

@@ -6,22 +6,13 @@ from typing import Any
 from pymysql.connections import Connection
 
 from restoreproof.engines.mysql_connection import quoted, rows, value
-from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.fingerprint import Comparison, Item
 
 PERIOD = ("row_start", "row_end")
 
 
-def all_rows(connection: "Connection[Any]", database: str, table: str) -> str:
-    """SQL for a table with all its rows, past ones included."""
-    past = " FOR SYSTEM_TIME ALL" if _remembers(connection, database, table) else ""
-    return f"{quoted(database, table)}{past}"
-
-
 def hidden_columns(connection: "Connection[Any]", database: str, table: str) -> tuple[str, ...]:
-    """The columns that say from when to when a row held, where the table does not name its own."""
-    if not _remembers(connection, database, table):
-        return ()
+    """What says from when to when a row of a table with a past held, unless the table names it."""
     named = value(
         connection,
         "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = %s"
@@ -69,13 +60,3 @@ def _of_type(
         f" WHERE table_type = '{kind}' AND table_schema IN ({places})"
     )
     return [(str(a), str(b)) for a, b in rows(connection, statement, databases)]
-
-
-def _remembers(connection: "Connection[Any]", database: str, table: str) -> bool:
-    if spoken(connection).family != "MariaDB":
-        return False
-    statement = (
-        "SELECT table_type FROM information_schema.tables"
-        " WHERE table_schema = %s AND table_name = %s"
-    )
-    return bool(value(connection, statement, (database, table)) == "SYSTEM VERSIONED")

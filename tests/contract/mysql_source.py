@@ -19,6 +19,7 @@ from restoreproof.engines.contract import Restored
 from restoreproof.engines.mysql_connection import rows, value
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_source import MySQLSource
+from restoreproof.engines.mysql_tables import REMARKS
 from restoreproof.resources import folder
 from restoreproof.sandbox import Sandboxes
 
@@ -103,7 +104,8 @@ class MySQLTorture(Source):
 
     @property
     def lossy(self) -> tuple[MySQLSource, str]:
-        return self._source(databases=("lossy",)), "table lossy.numbers: other content"
+        named = f"table lossy.numbers: other content: column `f` ({REMARKS['float']})"
+        return self._source(databases=("lossy",)), named
 
     @property
     def refused(self) -> Mapping[str, MySQLSource]:

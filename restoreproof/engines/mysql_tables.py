@@ -1,0 +1,319 @@
+"""Digests of all tables of a server: read at once over several connections, large ones in ranges.
+
+A table is cut where its keys are, and a restored copy is cut at the same keys, so that of a
+difference the rows can be named. Small tables keep a short hash of every row.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import accumulate, pairwise
+from operator import add
+from typing import Any, Literal
+
+from pymysql.connections import Connection
+from pymysql.cursors import DictCursor
+
+from restoreproof.breakdown import Breakdown, Column, Part
+from restoreproof.engines.mysql_connection import Row, among, quoted, rows
+from restoreproof.engines.mysql_dialect import spoken
+from restoreproof.engines.mysql_readers import Readers
+from restoreproof.engines.mysql_rows import (
+    SHORT_DIGITS,
+    RowSum,
+    StoredColumn,
+    Table,
+    read_single,
+    read_sum,
+    single,
+    sums,
+)
+from restoreproof.engines.mysql_temporal import hidden_columns
+from restoreproof.fingerprint import Comparison, Item
+
+PARTS = 200
+PART_ROWS = 200
+LISTED_ROWS = 500
+LISTED_IN_ALL = 20_000
+COLUMN_ROWS = 20_000
+AT_ONCE = 10
+DENSE = 4
+REMARKS = {
+    "float": "mysqldump rounds FLOAT: back up with method clone, or use DOUBLE",
+    "double": "mysqldump loses the sign of -0",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a table is read: row by row, in ranges that end at ``cuts``, or in one piece.
+
+    ``order`` is the primary key that the table has, or had when it was backed up; ``columns``
+    are digested for themselves.
+    """
+
+    table: Table
+    order: str
+    columns: tuple[StoredColumn, ...]
+    listed: bool = False
+    cuts: tuple[int, ...] = ()
+
+    @property
+    def reads(self) -> list["Reading"]:
+        """The readings that together are the table."""
+        if self.listed:
+            return [partial(_list_rows, self)]
+        bounds = list(pairwise((None, *self.cuts, None)))
+        groups = [bounds[at : at + AT_ONCE] for at in range(0, len(bounds), AT_ONCE)]
+        return [partial(_sum_ranges, self, group) for group in groups]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one reading gave: the sums of its ranges, and the rows where it listed them."""
+
+    sums: tuple[RowSum, ...]
+    rows: tuple[Part, ...] | None = None
+
+
+Range = tuple[int | None, int | None]
+Reading = Callable[["Connection[Any]"], Read]
+
+
+def table_items(
+    readers: Readers,
+    tables: Sequence[Table],
+    *,
+    held: Collection[str] | None,
+    known: Mapping[str, Breakdown | None],
+) -> Iterator[Item]:
+    """Count and digest of every table, as the readers see them.
+
+    A copy of tables that are ``known`` is broken down as they were. Only tables that all
+    readers ``held`` when their snapshots opened are read by several of them: a change of the
+    definition that waits for one reader would keep the others waiting for ever.
+    """
+    listed = _to_list(tables)
+    with readers.reading() as pool:
+        begun: list[tuple[Plan, list[Future[list[Read]]]]] = []
+        # What is read in one piece begins first: ranges of other tables fill every gap.
+        for table in sorted(tables, key=lambda one: (bool(one.cut_by), -one.rows)):
+            expected = known.get(table.label)
+            if expected is not None:
+                plan = _as_before(table, expected)
+            else:
+                with readers.lent() as connection:
+                    plan = _planned(connection, table, listed=table.label in listed)
+            at_once = held is None or table.label in held
+            groups = [[read] for read in plan.reads] if at_once else [plan.reads]
+            begun.append((plan, [pool.begin(partial(_read_all, group)) for group in groups]))
+        for plan, futures in begun:
+            yield _item(plan, [read for future in futures for read in future.result()])
+
+
+def fresh_statistics(connection: "Connection[Any]") -> None:
+    """Have the server answer with figures of now; else they are up to a day old."""
+    for setting in spoken(connection).session:
+        rows(connection, setting)
+
+
+def read_tables(connection: "Connection[Any]", databases: Sequence[str]) -> list[Table]:
+    """All base tables of these databases."""
+    fresh_statistics(connection)
+    # A virtual column is computed when it is read: its definition says all there is.
+    statement = (
+        "SELECT table_schema, table_name, column_name, data_type, is_nullable"
+        " FROM information_schema.columns WHERE extra NOT LIKE '%%VIRTUAL GENERATED%%'"
+        f" AND {among('table_schema', databases)} ORDER BY ordinal_position"
+    )
+    columns = _by_table(rows(connection, statement, databases))
+    statement = (
+        "SELECT table_schema, table_name, column_name"
+        " FROM information_schema.key_column_usage WHERE constraint_name = 'PRIMARY'"
+        f" AND {among('table_schema', databases)} ORDER BY ordinal_position"
+    )
+    keys = _by_table(rows(connection, statement, databases))
+    statement = (
+        "SELECT table_schema, table_name, engine, COALESCE(table_rows, 0),"
+        " table_type = 'SYSTEM VERSIONED' FROM information_schema.tables"
+        " WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+        f" AND {among('table_schema', databases)} ORDER BY table_schema, table_name"
+    )
+    found = []
+    for database, name, engine, estimate, remembers in rows(connection, statement, databases):
+        stored = [
+            StoredColumn(str(column), str(kind).lower(), nullable != "NO")
+            for column, kind, nullable in columns.get((database, name), ())
+        ]
+        key = tuple(str(column) for (column,) in keys.get((database, name), ()))
+        if remembers:
+            # Past rows have the key of the row that came after them.
+            hidden, key = hidden_columns(connection, database, name), ()
+            stored += [StoredColumn(column, "timestamp", nullable=False) for column in hidden]
+        found.append(
+            Table(
+                database=str(database),
+                name=str(name),
+                engine=str(engine),
+                rows=int(estimate),
+                columns=tuple(stored),
+                key=key,
+                remembers=bool(remembers),
+            )
+        )
+    return found
+
+
+def _by_table(found: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    tables: dict[tuple[str, str], list[Row]] = {}
+    for database, table, *others in found:
+        tables.setdefault((database, table), []).append(tuple(others))
+    return tables
+
+
+def _to_list(tables: Sequence[Table]) -> set[str]:
+    """The tables whose every row is named in the manifest: small ones, and not too many."""
+    small = sorted((one for one in tables if one.rows <= LISTED_ROWS), key=lambda one: one.rows)
+    so_far = accumulate(one.rows for one in small)
+    return {one.label for one, rows in zip(small, so_far, strict=True) if rows <= LISTED_IN_ALL}
+
+
+def _planned(connection: "Connection[Any]", table: Table, *, listed: bool) -> Plan:
+    columns = table.columns
+    if table.rows > COLUMN_ROWS:
+        columns = tuple(one for one in columns if one.type == "float")
+    cuts: tuple[int, ...] = ()
+    if table.cut_by and not listed:
+        cuts = _cuts(connection, table, min(PARTS, table.rows // PART_ROWS))
+    return Plan(table, table.order, columns, listed, cuts)
+
+
+def _as_before(table: Table, before: Breakdown) -> Plan:
+    """Read a table the way it was read for the backup, as far as it still can be."""
+    names = {column.name for column in before.columns}
+    columns = tuple(one for one in table.columns if quoted(one.name) in names)
+    same = table.order == before.order
+    listed = same and before.by == "rows"
+    cuts: tuple[int, ...] = ()
+    if same and before.by == "ranges" and table.cut_by:
+        cuts = tuple(int(part.key) for part in before.parts[:-1])
+    return Plan(table, before.order, columns, listed, cuts)
+
+
+def _cuts(connection: "Connection[Any]", table: Table, pieces: int) -> tuple[int, ...]:
+    """Keys that cut a table into about as many pieces, by what its index makes of its size."""
+    key, source = table.cut_by, f"{table.source} FORCE INDEX (PRIMARY)"
+    low, high = rows(connection, f"SELECT MIN({key}), MAX({key}) FROM {source}")[0]
+    if low is None or pieces < 2:
+        return ()
+    span = high - low + 1
+    if table.rows * DENSE >= span >= pieces:
+        # Few keys are missing, so pieces of as many keys are of about as many rows.
+        return tuple(low + span * number // pieces - 1 for number in range(1, pieces))
+    largest, small, some = [(-table.rows, low, high)], [], 1
+    while largest and some < pieces:
+        estimate, low, high = heapq.heappop(largest)
+        if low == high or -estimate <= PART_ROWS // 2:
+            small.append((estimate, low, high))
+            continue
+        middle = (low + high) // 2
+        halves = [
+            (-_estimate(connection, source, key, begin, end), begin, end)
+            for begin, end in ((low, middle), (middle + 1, high))
+        ]
+        for half in halves:
+            heapq.heappush(largest, half)
+        some += all(-estimate > 1 for estimate, *_ in halves)
+    # What is as good as empty goes with the range after it.
+    return tuple(sorted(end for estimate, _, end in (*largest, *small) if -estimate > 1)[:-1])
+
+
+def _estimate(connection: "Connection[Any]", source: str, key: str, low: int, high: int) -> int:
+    found = f"SELECT COUNT(*) FROM {source} WHERE {key} BETWEEN {low} AND {high}"
+    with connection.cursor(DictCursor) as cursor:
+        cursor.execute(f"EXPLAIN FORMAT=TRADITIONAL {found}")
+        return sum(int(line["rows"] or 0) for line in cursor.fetchall())
+
+
+def _read_all(reads: Sequence[Reading], connection: "Connection[Any]") -> list[Read]:
+    return [read(connection) for read in reads]
+
+
+def _sum_ranges(plan: Plan, bounds: Sequence[Range], connection: "Connection[Any]") -> Read:
+    """The sums of neighbouring ranges, in one statement: on a busy machine each one waits."""
+    table = plan.table
+    aggregates = sums(table, plan.columns, spoken(connection).exclusive_or, keyed=bool(plan.order))
+    statement = " UNION ALL ".join(
+        f"SELECT {number}, {aggregates} FROM {table.source}" + _where(table.cut_by, *one)
+        for number, one in enumerate(bounds)
+    )
+    found = sorted(rows(connection, statement))
+    return Read(tuple(read_sum(tuple(row)) for _, *row in found))
+
+
+def _where(key: str, after: int | None, up_to: int | None) -> str:
+    bounds = [f"{key} > {after}"] if after is not None else []
+    bounds += [f"{key} <= {up_to}"] if up_to is not None else []
+    return f" WHERE {' AND '.join(bounds)}" if bounds else ""
+
+
+def _list_rows(plan: Plan, connection: "Connection[Any]") -> Read:
+    """Every row, or the sum alone if there are too many."""
+    table, keyed = plan.table, bool(plan.order)
+    key = table.key_text if keyed else "''"
+    order = f" ORDER BY {plan.order}" if keyed else ""
+    found = rows(
+        connection,
+        f"SELECT {key}, {single(table, plan.columns)} FROM {table.source}"
+        f"{order} LIMIT {LISTED_ROWS + 1}",
+    )
+    if len(found) > LISTED_ROWS:
+        return _sum_ranges(plan, [(None, None)], connection)
+    named = [(str(key), read_single(tuple(row), keyed=keyed)) for key, *row in found]
+    total = reduce(add, (row for _, row in named), RowSum.of_nothing(len(plan.columns)))
+    if keyed:
+        return Read((total,), tuple(Part(key, 1, row.short_hash) for key, row in named))
+    same = Counter(row.short_hash for _, row in named)
+    return Read((total,), tuple(Part(digits, count, "") for digits, count in sorted(same.items())))
+
+
+def _item(plan: Plan, reads: Sequence[Read]) -> Item:
+    table = plan.table
+    ranges = [one for read in reads for one in read.sums]
+    total = reduce(add, ranges)
+    transactional = table.engine == "InnoDB"
+    parts: tuple[Part, ...] = ()
+    by: Literal["rows", "ranges"] | None = None
+    if plan.listed and reads[0].rows is not None:
+        by, parts = "rows", reads[0].rows
+    elif plan.cuts:
+        keys = (*map(str, plan.cuts), "")
+        by = "ranges"
+        parts = tuple(
+            Part(key, one.count, one.digest[:SHORT_DIGITS])
+            for key, one in zip(keys, ranges, strict=True)
+        )
+    return Item(
+        kind="table",
+        name=table.label,
+        count=total.count,
+        digest=total.digest,
+        comparison=Comparison.EQUAL if transactional else Comparison.UNDECIDED,
+        reason="" if transactional else f"a {table.engine} table is outside every snapshot",
+        breakdown=Breakdown(
+            order=plan.order,
+            by=by,
+            parts=parts,
+            columns=tuple(
+                Column(
+                    name=quoted(column.name),
+                    digest=f"{digest:x}",
+                    remark=REMARKS.get(column.type, ""),
+                )
+                for column, digest in zip(plan.columns, total.columns, strict=True)
+            ),
+        ),
+    )
