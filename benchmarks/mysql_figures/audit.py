@@ -13,9 +13,9 @@ from restoreproof import engines
 from restoreproof.clock import system_clock
 from restoreproof.engines.mysql_connection import quoted, rows
 from restoreproof.engines.mysql_dialect import spoken
-from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump_command
+from restoreproof.engines.mysql_dump import dump_command
 from restoreproof.engines.mysql_restored import RestoredMySQL
-from restoreproof.engines.mysql_source import source_options
+from restoreproof.engines.mysql_source import place_source_options
 from restoreproof.jobs import run_job
 from restoreproof.restore import restoring, select
 from restoreproof.vault import Vault
@@ -50,7 +50,7 @@ def _script(bench: Bench) -> None:
     engine, sandboxes = engines.load("mysql"), bench.context.sandboxes
     dump = bench.folder / "script.zst"
     with sandboxes.tools(bench.image) as tools, dump.open("wb") as file:
-        tools.place(OPTIONS_FILE, source_options(bench.context))
+        place_source_options(tools, bench.context)
         packing = subprocess.Popen(["zstd", "-3", "-c"], stdin=subprocess.PIPE, stdout=file)
         assert packing.stdin is not None
         with closing(bench.connect()) as source:

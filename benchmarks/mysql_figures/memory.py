@@ -34,7 +34,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
         "limits": asdict(bench.context.sandboxes.limits),
     }
     ran = subprocess.run(
-        [sys.executable, __file__, json.dumps(told)], check=True, stdout=subprocess.PIPE
+        [sys.executable, "-m", "mysql_figures.memory", json.dumps(told)],
+        cwd=Path(__file__).parent.parent,
+        check=True,
+        stdout=subprocess.PIPE,
     )
     yield Figure("peak_rss_bytes", float(ran.stdout.splitlines()[-1]), MOST_BYTES)
 

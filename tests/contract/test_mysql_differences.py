@@ -218,7 +218,9 @@ def test_names_of_another_case_are_no_fault_of_a_backup(
 ) -> None:
     """A dump that a sandbox refuses, which takes names otherwise than the source, is undecided."""
     dump = b"INSERT INTO app.ORDERS (id) VALUES (1);"
-    backup = BackupToRestore("", servers[1].server_version, facts, taken, lambda _: iter([dump]))
+    backup = BackupToRestore(
+        "", servers[1].server_version, facts, taken, lambda _: iter([dump]), lambda _: iter([])
+    )
 
     with pytest.raises(error, match="ORDERS"):
         engines.load("mysql").load(servers[1], backup)
