@@ -10,11 +10,13 @@ from pymysql.connections import Connection
 
 from restoreproof.clock import system_clock
 from restoreproof.engines.mysql_connection import quoted, rows
-from restoreproof.engines.mysql_dump import OPTIONS_FILE, dump_command
+from restoreproof.engines.mysql_dump import dump_command
+from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_snapshot import snapshot
-from restoreproof.engines.mysql_source import source_options
+from restoreproof.engines.mysql_source import place_source_options
 
 RUNS = 3
+DUMP_SECONDS = 60
 DATABASES = ("bench",)
 
 
@@ -46,19 +48,21 @@ def _checksum(connection: "Connection[Any]") -> None:
 def _dump(bench: Bench) -> Iterator[None]:
     """A dump that runs all the while, begun again when it ends."""
     stop, begun = threading.Event(), threading.Event()
-    with bench.context.sandboxes.tools(bench.image) as tools:
-        tools.place(OPTIONS_FILE, source_options(bench.context))
+    sandboxes = bench.context.sandboxes
+    with sandboxes.tools(bench.image) as tools:
+        place_source_options(tools, bench.context)
+        command = dump_command(DATABASES, dialect_of(bench.image, sandboxes), binary_log=True)
 
         def work() -> None:
             while not stop.is_set():
-                for _ in tools.stream(dump_command(DATABASES, binary_log=True)):
+                for _ in tools.stream(command):
                     begun.set()
                     if stop.is_set():
                         return
 
         thread = threading.Thread(target=work)
         thread.start()
-        begun.wait()
+        assert begun.wait(DUMP_SECONDS), "the dump did not begin"
         try:
             yield
         finally:

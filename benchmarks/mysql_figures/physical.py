@@ -12,7 +12,7 @@ from restoreproof.clock import system_clock
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_restored import RestoredMySQL
-from restoreproof.engines.mysql_source import MySQLSource, source_options
+from restoreproof.engines.mysql_source import MySQLSource, place_source_options
 from restoreproof.jobs import run_job
 from restoreproof.restore import Target, restoring
 from restoreproof.vault import StoredBackup, Vault
@@ -58,7 +58,7 @@ def _naive(bench: Bench) -> float:
     """Seconds of ``zstd -dc dump | mysql`` into an empty sandbox, its start included."""
     stored = bench.folder / "naive.sql.zst"
     with bench.context.sandboxes.tools(bench.image) as tools:
-        tools.place(OPTIONS_FILE, source_options(bench.context))
+        place_source_options(tools, bench.context)
         dump = (
             f"mysqldump --defaults-extra-file={OPTIONS_FILE} --single-transaction --databases bench"
             " | zstd -q -3"
