@@ -20,7 +20,7 @@ def test_restore_completes(attempt, in_words, observe):
     assert attempt.succeeded
 
 
-@pytest.mark.check("RST-002", severity="critical", proves=("content",))
+@pytest.mark.check("RST-002", severity="critical", only="fingerprinted", proves=("content",))
 def test_restored_content_is_what_was_backed_up(attempt, restored, observe):
     """What came back is what was backed up.
 
