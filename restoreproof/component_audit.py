@@ -72,11 +72,15 @@ class ComponentAudit:
         known = vault.backups(self.name)
         if not self.streams or not known:
             return None
+        # A damaged manifest does not say whose stream it is; VLT-001 says that it is damaged.
+        with suppress(RestoreFailed):
+            self.stream = vault.stream(self.name, known[-1].manifest().source_identity)
+        if self.stream is None or not self.stream.segments():
+            return None
+        vault.prepare()
         result = seal_stream(self.engine, self.context, vault, estate, known[-1])
         if result is not None:
             self.jobs.append(result)
-        with suppress(RestoreFailed):
-            self.stream = vault.stream(self.name, known[-1].manifest().source_identity)
         return result
 
     def lose(self, at: datetime, *, ask_source: bool) -> None:
