@@ -79,7 +79,7 @@ def test_this_test_sees_imports() -> None:
         (
             "vault",
             {"catalog", "errors", "manifest", "outcomes", "processes", "storage", "stream_store"},
-        ),  # fmt: skip
+        ),
         ("stream_store", {"errors", "storage"}),
         ("schedule", {"policy"}),
     ],
