@@ -18,7 +18,7 @@ from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.engines.contract import Clock
 from restoreproof.errors import IdentityUnusable, InfrastructureError, OutputUnwritable
-from restoreproof.estate import open_components, open_vault, probe, run_job
+from restoreproof.estate import open_components, open_vault, probe, run_job, tell_of
 from restoreproof.evidence import CheckRecord, Environment, Evidence, Verdict
 from restoreproof.policy import Policy, PolicyDocument
 from restoreproof.policy_file import read_policy
@@ -104,6 +104,9 @@ class AuditRun:
         for audited in self.components:
             audited.lose(at, ask_source=self.options.backups)
         self.options.disaster()
+        for audited in self.components:
+            if sealed := audited.seal(self.vault, self.policy.estate):
+                tell_of(sealed, self.progress)
         for audited in self.components:
             known = self.vault.backups(audited.name)
             audited.choose(known, self.policy.audit.restore, self.seed)

@@ -89,7 +89,7 @@ def questions(
             if declaration.scope is Scope.COMPONENT:
                 yield declaration, Question(declaration.id, audited.name)
                 continue
-            targets = [t for t in audited.targets if t.newest or not declaration.only_newest]
+            targets = [target for target in audited.targets if declaration.asks(target)]
             for target in targets:
                 yield declaration, Question(declaration.id, audited.name, target.backup.id)
             if not targets:

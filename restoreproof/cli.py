@@ -116,6 +116,20 @@ def backup(
     raise typer.Exit(0 if stored else 1)
 
 
+@app.command()
+def stream(
+    policy: PolicyArgument,
+    component: Annotated[str | None, typer.Argument(help="Only this component.")] = None,
+) -> None:
+    """Store changes as they happen ('continuous: true'), until stopped; run it as a service."""
+    with _reported():
+        chosen = (component,) if component else ()
+        try:
+            _module("estate").stream(policy, chosen, Progress())
+        except KeyboardInterrupt:
+            typer.echo("stopped: what was streamed is stored")
+
+
 @policy_app.command("check")
 def policy_check(policy: PolicyArgument) -> None:
     """Validate a policy: all mistakes at once, each with its line and the mend."""

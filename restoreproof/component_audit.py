@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from restoreproof import recovery_objectives
-from restoreproof.engines.contract import CLOCK_AHEAD, Clock, Engine, SourceContext
+from restoreproof.engines.contract import CLOCK_AHEAD, STREAMED, Clock, Engine, SourceContext
 from restoreproof.errors import SourceUnavailable
 from restoreproof.evidence import Measure
 from restoreproof.images import Image
-from restoreproof.jobs import JobResult, base_for_next, run_job
+from restoreproof.jobs import JobResult, base_for_next, run_job, seal_stream
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import Component, Objectives, Schedule
 from restoreproof.recovery_objectives import Disaster
@@ -27,6 +27,7 @@ from restoreproof.restore import (
     to_restore,
 )
 from restoreproof.schedule import last_due
+from restoreproof.stream_store import StreamStore
 from restoreproof.vault import StoredBackup, Vault
 
 
@@ -49,6 +50,7 @@ class ComponentAudit:
     jobs: list[JobResult] = field(default_factory=list)
     attempts: list[RestoreAttempt] = field(default_factory=list)
     restored_heartbeat: datetime | None = None
+    stream: StreamStore | None = None
 
     @property
     def image(self) -> Image | None:
@@ -63,6 +65,22 @@ class ComponentAudit:
             base = base_for_next(self.component, self.engine, known, self.clock())
         result = run_job(self.engine, self.context, vault, estate, base)
         self.jobs.append(result)
+        return result
+
+    def seal(self, vault: Vault, estate: str) -> JobResult | None:
+        """Make a backup of what was streamed since the newest one, if there is anything."""
+        known = vault.backups(self.name)
+        if not self.streams or not known:
+            return None
+        # A damaged manifest does not say whose stream it is; VLT-001 says that it is damaged.
+        with suppress(RestoreFailed):
+            self.stream = vault.stream(self.name, known[-1].manifest().source_identity)
+        if self.stream is None or not self.stream.segments():
+            return None
+        vault.prepare()
+        result = seal_stream(self.engine, self.context, vault, estate, known[-1])
+        if result is not None:
+            self.jobs.append(result)
         return result
 
     def lose(self, at: datetime, *, ask_source: bool) -> None:
@@ -176,6 +194,16 @@ class ComponentAudit:
         assert self.schedule is not None
         return last_due(self.schedule.full, self.schedule.time_zone, self.lost_at)
 
+    def stream_problems(self) -> tuple[str, ...]:
+        """What kept streamed changes from becoming a backup."""
+        return tuple(job.problem for job in self.jobs if job.kind == STREAMED and job.problem)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the policy wants changes stored as they happen and the engine does it."""
+        planned = self.schedule is not None and self.schedule.continuous
+        return planned and STREAMED in self.engine.kinds
+
     @property
     def wants_increments(self) -> bool:
         """Whether the policy wants increments and the engine makes them."""
@@ -192,7 +220,7 @@ class ComponentAudit:
     @property
     def increments(self) -> tuple[StoredBackup, ...]:
         """Increments, the oldest first."""
-        return tuple(backup for backup in self.backups if backup.entry.kind == "incremental")
+        return tuple(backup for backup in self.backups if backup.entry.kind != "full")
 
     def broken_chains(self) -> tuple[str, ...]:
         """What keeps increments from standing on the backups before them."""

@@ -1,22 +1,32 @@
 """An estate as its policy names it: its vault, its components, their sources and their jobs."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from restoreproof import engines
 from restoreproof.archive import new_run_id
 from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
-from restoreproof.engines.contract import Clock, SourceContext
-from restoreproof.errors import SeveralProblems, UserError
+from restoreproof.engines.contract import Base, Clock, SourceContext
+from restoreproof.errors import (
+    InfrastructureError,
+    RestoreProofError,
+    SeveralProblems,
+    UserError,
+)
 from restoreproof.images import Image, ensure
-from restoreproof.jobs import JobResult
+from restoreproof.jobs import JobResult, base_of
+from restoreproof.outcomes import BackupFailed
 from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
 from restoreproof.references import expand
 from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import Vault
+
+JOIN_SECONDS = 1.0
 
 
 def open_vault(document: PolicyDocument) -> Vault:
@@ -55,7 +65,10 @@ def open_components(
             folder=document.folder,
             sandboxes=sandboxes,
             clock=clock,
-            increments=bool(component.schedule and component.schedule.incremental),
+            increments=bool(
+                component.schedule
+                and (component.schedule.incremental or component.schedule.continuous)
+            ),
             coverage=frozenset(component.coverage),
         )
         engine = engines.load(component.engine)
@@ -90,16 +103,90 @@ def run_job(
 ) -> JobResult:
     """Run one component's job and tell of it."""
     progress(f"backing up {audited.name}")
+    # What was streamed belongs to the chain that a full backup is about to end.
+    if sealed := audited.seal(vault, estate):
+        tell_of(sealed, progress)
     result = audited.run_job(vault, estate, full=full)
+    tell_of(result, progress)
+    return result
+
+
+def tell_of(result: JobResult, progress: Progress) -> None:
+    """Say what came of a job."""
     if result.backup is None:
-        progress(f"backup of {audited.name} failed: {result.problem}")
-        return result
+        progress(f"backup of {result.component} failed: {result.problem}")
+        return
     manifest = result.backup.manifest()
     stored = sum(artifact.stored_bytes for artifact in manifest.artifacts)
     items = len(manifest.fingerprint.items)
     seconds = result.duration.total_seconds()
     progress(f"stored {result.backup.id}: {stored:,} bytes, {items} items, {seconds:.1f} s")
-    return result
+
+
+def stream(policy: Path, chosen: Sequence[str], progress: Progress) -> None:
+    """Store the changes of an estate as they happen, until interrupted.
+
+    Raise UserError if nothing is to be streamed, and what ended a stream.
+    """
+    document = read_policy(policy)
+    vault = open_vault(document)
+    sandboxes = Sandboxes(new_run_id(system_clock()))
+    components = open_components(document, chosen, sandboxes, system_clock, progress)
+    streamed = [audited for audited in components if audited.streams]
+    if not streamed:
+        raise UserError(
+            "no component of the policy is streamed",
+            where=str(document.path),
+            mend="set 'continuous: true' in the schedule of a component whose engine can do it",
+        )
+    probe(streamed)
+    vault.prepare()
+    stop, problems = threading.Event(), list[RestoreProofError]()
+    with ExitStack() as stack:
+        stack.callback(stop.set)
+        followers = [
+            stack.enter_context(_following(audited, vault, stop, progress, problems))
+            for audited in streamed
+        ]
+        while any(follower.is_alive() for follower in followers):
+            followers[0].join(JOIN_SECONDS)
+    if problems:
+        raise problems[0]
+
+
+@contextmanager
+def _following(
+    audited: ComponentAudit,
+    vault: Vault,
+    stop: threading.Event,
+    progress: Progress,
+    problems: list[RestoreProofError],
+) -> Iterator[threading.Thread]:
+    def newest() -> Base:
+        known = vault.backups(audited.name)
+        if not known:
+            mend = f"take a full backup first: restoreproof backup POLICY {audited.name}"
+            raise UserError("the vault holds no backup to continue", where=audited.name, mend=mend)
+        return base_of(known[-1])
+
+    def follow() -> None:
+        try:
+            audited.engine.follow(audited.context, newest, store, stop, progress)
+        except BackupFailed as failure:
+            problems.append(InfrastructureError(str(failure), where=audited.name))
+        except RestoreProofError as error:
+            problems.append(error)
+        stop.set()
+
+    store = vault.stream(audited.name, newest().source_identity)
+    with store.locked():
+        thread = threading.Thread(target=follow, name=f"stream {audited.name}")
+        thread.start()
+        try:
+            yield thread
+        finally:
+            stop.set()
+            thread.join()
 
 
 def find_images(

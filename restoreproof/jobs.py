@@ -1,11 +1,20 @@
 """Runs one backup job: the engine's content and fingerprint into the vault, or nothing."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from restoreproof.engines.contract import BackupContent, BackupContext, Base, Engine, SourceContext
+from restoreproof.engines.contract import (
+    STREAMED,
+    ArtifactSink,
+    BackupContent,
+    BackupContext,
+    Base,
+    Engine,
+    SourceContext,
+)
 from restoreproof.errors import RestoreProofError
 from restoreproof.manifest import Manifest
 from restoreproof.outcomes import BackupFailed, RestoreFailed
@@ -13,6 +22,9 @@ from restoreproof.policy import Component
 from restoreproof.references import SourceModel
 from restoreproof.schedule import last_due
 from restoreproof.vault import IncomingBackup, StoredBackup, Vault
+
+AFTER = timedelta(microseconds=1)
+ArtifactOpener = Callable[[str], AbstractContextManager[ArtifactSink]]
 
 
 @dataclass(frozen=True)
@@ -66,17 +78,57 @@ def run_job(
 
     A backup that fails is a result, and so is trouble: other components are audited still.
     """
-    started_at, begun = context.clock(), time.monotonic()
     kind = "incremental" if base else "full"
+
+    def content(artifact: ArtifactOpener) -> BackupContent:
+        return engine.back_up(BackupContext(context, artifact, base_of(base) if base else None))
+
+    result = _run(engine, context, vault, estate, kind, base, content)
+    assert result is not None
+    return result
+
+
+def seal_stream(
+    engine: Engine[SourceModel],
+    context: SourceContext,
+    vault: Vault,
+    estate: str,
+    base: StoredBackup,
+) -> JobResult | None:
+    """Make a backup of what was streamed since the base; None if that is nothing.
+
+    No source is asked, so this can be done when there is none any more.
+    """
+
+    def content(artifact: ArtifactOpener) -> BackupContent | None:
+        known = base_of(base)
+        store = vault.stream(context.component, known.source_identity)
+        return engine.seal(BackupContext(context, artifact, known), store)
+
+    return _run(engine, context, vault, estate, STREAMED, base, content)
+
+
+def _run(
+    engine: Engine[SourceModel],
+    context: SourceContext,
+    vault: Vault,
+    estate: str,
+    kind: str,
+    base: StoredBackup | None,
+    make: Callable[[ArtifactOpener], BackupContent | None],
+) -> JobResult | None:
+    started_at, begun = context.clock(), time.monotonic()
     identifier = backup_id(context.component, started_at, kind)
     stored, problem, trouble = None, "", None
     try:
         with vault.incoming(identifier) as incoming:
-            content = engine.back_up(BackupContext(context, incoming.artifact, _base(base)))
+            content = make(incoming.artifact)
+            if content is None:
+                return None
             if not incoming.artifacts:
                 raise BackupFailed("the job ended without an error and stored nothing")
             manifest = _manifest(
-                engine, context, content, incoming, identifier, estate, started_at, base
+                engine, context, content, incoming, identifier, kind, estate, started_at, base
             )
             stored = vault.publish(incoming, manifest)
     except BackupFailed as failure:
@@ -93,14 +145,19 @@ def backup_id(component: str, started_at: datetime, kind: str) -> str:
     return f"{component}-{stamp}{started_at.microsecond // 1000:03d}Z-{kind}"
 
 
-def _base(backup: StoredBackup | None) -> Base | None:
-    if backup is None:
-        return None
+def base_of(backup: StoredBackup) -> Base:
+    """What a backup to stand on it has to know of a backup. Raise BackupFailed if it is damaged."""
     try:
         manifest = backup.manifest()
     except RestoreFailed as damage:
         raise BackupFailed(f"nothing can stand on {backup.id}: {damage}") from None
-    return Base(backup.id, manifest.position, manifest.source_identity, manifest.facts)
+    return Base(
+        backup.id,
+        manifest.position,
+        manifest.source_identity,
+        manifest.source_version,
+        manifest.facts,
+    )
 
 
 def _manifest(
@@ -109,6 +166,7 @@ def _manifest(
     content: BackupContent,
     incoming: IncomingBackup,
     identifier: str,
+    kind: str,
     estate: str,
     started_at: datetime,
     base: StoredBackup | None,
@@ -118,11 +176,14 @@ def _manifest(
         estate=estate,
         component=context.component,
         engine=engine.name,
-        kind="incremental" if base else "full",
+        kind=kind,
         base=base.id if base else "",
         started_at=started_at,
         finished_at=context.clock(),
-        recovery_point=content.recovery_point,
+        # Clocks may differ; what stands on a backup comes after it all the same.
+        recovery_point=max(content.recovery_point, base.entry.recovery_point + AFTER)
+        if base
+        else content.recovery_point,
         position=content.position,
         source_version=content.source_version,
         source_identity=content.source_identity,

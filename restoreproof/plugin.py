@@ -104,12 +104,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     audited = [one for one in run.components if declaration.applies(one)]
     if "target" in metafunc.fixturenames:
-        targets = [
-            target
-            for one in audited
-            for target in one.targets
-            if target.newest or not declaration.only_newest
-        ]
+        targets = [target for one in audited for target in one.targets if declaration.asks(target)]
         names = [target.backup.id for target in targets]
         metafunc.parametrize("target", targets, ids=names, scope="session")
     else:

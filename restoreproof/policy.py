@@ -65,10 +65,14 @@ class Objectives(PolicyModel):
 
 
 class Schedule(PolicyModel):
-    """When full and incremental backups are due."""
+    """When full and incremental backups are due.
+
+    ``continuous`` says that changes are stored as they happen, by ``restoreproof stream``.
+    """
 
     full: Cron
     incremental: Cron | None = None
+    continuous: bool = False
     time_zone: str = "UTC"
 
     @field_validator("time_zone")

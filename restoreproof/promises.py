@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from restoreproof import schedule
-from restoreproof.engines.contract import Engine
+from restoreproof.engines.contract import STREAMED, Engine
 from restoreproof.evidence import CheckRecord, PromiseRecord, Verdict, worst
 from restoreproof.policy import COVERAGE_KINDS, Component, Policy
 from restoreproof.references import SourceModel
@@ -26,6 +26,7 @@ REQUIRED = {
     "rto": ("RTO-001",),
     "full": ("SCH-001",),
     "incremental": ("SCH-002", "INC-001", "RST-004"),
+    "continuous": ("STR-001", "RST-004"),
     "integrity": ("VLT-001",),
     "versions": ("GIT-001", "GIT-002"),
 }
@@ -73,6 +74,10 @@ def promises(
                 else f"the {engine.name} engine does not make {due} backups yet"
             )
             yield Promise(due, name, f"{due} backup {when[0].lower()}{when[1:]}", gap)
+        if component.schedule.continuous:
+            lacking = f"the {engine.name} engine stores no changes as they happen"
+            gap = "" if STREAMED in engine.kinds else lacking
+            yield Promise("continuous", name, "changes are stored as they happen", gap)
     objectives = policy.objectives
     yield Promise("rpo", name, f"no more than {duration(objectives.rpo)} of changes is lost (RPO)")
     yield Promise("rto", name, f"restored within {duration(objectives.rto)} (RTO)")

@@ -125,6 +125,7 @@ def _component(
             f"{kind}: {schedule.describe(expression, planned.time_zone)}"
             for kind, expression in planned.kinds.items()
         )
+        + (("continuous: as changes happen",) if planned.continuous else ())
         if planned
         else (),
         rpo_promised=audited.rpo_promised if audited else LEFT_OUT,

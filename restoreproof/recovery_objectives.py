@@ -12,6 +12,8 @@ from restoreproof.vault import StoredBackup
 from restoreproof.wording import duration
 
 NOTHING = timedelta()
+STREAM_DELAY = timedelta(seconds=10)
+"""How far a running stream may lag behind its source."""
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """How far a source's clock may be from ours before its heartbeats prove nothing."""
 
@@ -31,6 +33,9 @@ def promised_rpo(component: Component, backups: Sequence[StoredBackup], now: dat
     """The loss that the schedule allows: its longest gap and the longest job known."""
     if component.schedule is None:
         return Measure(value=None, basis="the policy gives no schedule")
+    if component.schedule.continuous:
+        basis = "changes are stored as they happen; STR-001 says how far that went"
+        return Measure(value=STREAM_DELAY, basis=basis)
     gap = schedule.longest_gap(component.schedule, now)
     jobs = [backup.entry.finished_at - backup.entry.started_at for backup in backups]
     longest = max([NOTHING, *jobs])

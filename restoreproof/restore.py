@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
-from restoreproof.engines.contract import BackupToRestore, Clock, Engine, Restored, Until
+from restoreproof.engines.contract import STREAMED, BackupToRestore, Clock, Engine, Restored, Until
 from restoreproof.fingerprint import Comparisons, compare
 from restoreproof.images import Image
 from restoreproof.manifest import Manifest
@@ -32,6 +32,11 @@ class Target:
     """An instant or a transaction inside the increment, at which to stop."""
     seed: int | None = None
     """The run's seed, where chance chose it."""
+
+    @property
+    def fingerprinted(self) -> bool:
+        """Whether the source was looked at in the instant of this recovery point."""
+        return self.backup.entry.kind != STREAMED
 
     @property
     def reason(self) -> str:
@@ -107,6 +112,8 @@ class RestoreAttempt:
         assert self.manifest is not None
         assert self.restored is not None
         expected = self.manifest.fingerprint
+        if not self.target.fingerprinted:
+            return Comparisons(0, (), ())
         seen = self.restored.fingerprint(expected)
         return compare(expected, seen, show_values=self.show_values)
 
@@ -116,13 +123,15 @@ def select(
 ) -> tuple[Target, ...]:
     """The backups of a component that an audit restores, the newest first.
 
-    With ``newest`` the end of one older chain comes to it, drawn with the run's seed.
+    A stream's end has no fingerprint: the newest backup that has one comes to it. With
+    ``newest`` the end of one older chain comes to them, drawn with the run's seed.
     """
     newest_first, population = list(reversed(backups)), tuple(backups)
-    chosen = newest_first if which == "all" else newest_first[:1]
+    seen = [one for one in newest_first if one.entry.kind != STREAMED]
+    chosen = newest_first if which == "all" else [*newest_first[:1], *seen[:1]]
     targets = [
         Target(component, backup, newest=number == 0, population=population)
-        for number, backup in enumerate(chosen)
+        for number, backup in enumerate(dict.fromkeys(chosen))
     ]
     # The backup before a full one is the last of an older chain.
     ends = [end for end, following in pairwise(backups) if following.entry.kind == "full"]
@@ -134,7 +143,7 @@ def select(
 
 def instant_inside(component: str, backups: Sequence[StoredBackup], seed: int) -> Target | None:
     """An increment of the newest chain that has any, inside which an instant is restored."""
-    increments = [one for one in backups if one.entry.kind == "incremental"]
+    increments = [one for one in backups if one.entry.kind != "full"]
     if not increments:
         return None
     try:

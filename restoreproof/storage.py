@@ -25,6 +25,17 @@ def write_once(path: Path, content: bytes, *, mode: int = READ_ONLY) -> None:
     sync_folder(path.parent)
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Write a file anew: after a crash it holds either what it held or all of ``content``."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
 def append_line(path: Path, line: bytes) -> None:
     """Append one line to a file and wait until it is on disk."""
     with path.open("ab") as file:

@@ -16,6 +16,7 @@ from pathlib import Path
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.errors import UserError
 from restoreproof.evidence import Severity
+from restoreproof.restore import Target
 
 OPTIONS = {"severity", "engine", "coverage", "when", "only", "proves"}
 TARGET_FIXTURES = {"target", "attempt", "restored"}
@@ -33,8 +34,9 @@ class Declaration:
     """One check as its suite declares it.
 
     ``engine``, ``coverage`` and ``when`` (what a component must have: a schedule, jobs) narrow
-    where it applies, ``only="newest"`` to the newest recovery point. ``proves`` names the
-    promises of the policy for which it gives evidence; ``content`` is every kind of coverage.
+    where it applies, ``only="newest"`` to the newest recovery point, ``only="fingerprinted"``
+    to those at which the source was looked at. ``proves`` names the promises of the policy for
+    which it gives evidence; ``content`` is every kind of coverage.
     """
 
     id: str
@@ -42,7 +44,7 @@ class Declaration:
     engine: str | None
     coverage: str | None
     when: str | None
-    only_newest: bool
+    only: str
     proves: tuple[str, ...]
     scope: Scope
     title: str
@@ -57,6 +59,10 @@ class Declaration:
             and (self.coverage is None or self.coverage in audited.component.coverage)
             and (self.when is None or bool(getattr(audited, self.when)))
         )
+
+    def asks(self, target: Target) -> bool:
+        """Whether the check is asked of a recovery point."""
+        return not self.only or bool(getattr(target, self.only))
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ def _declarations(path: Path, source: bytes) -> Iterator[Declaration]:
             engine=options.get("engine"),
             coverage=options.get("coverage"),
             when=options.get("when"),
-            only_newest=options.get("only") == "newest",
+            only=options.get("only", ""),
             proves=tuple(options.get("proves", ())),
             scope=Scope.TARGET if arguments & TARGET_FIXTURES else Scope.COMPONENT,
             title=title or node.name,

@@ -27,6 +27,7 @@ from restoreproof.manifest import Artifact, CatalogEntry, Manifest
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.processes import is_alive
 from restoreproof.storage import READ_ONLY, sync_folder, write_once
+from restoreproof.stream_store import StreamStore
 
 READ_BYTES = 4096
 """Four stored bytes can unpack into 128 KiB: this bounds what one read unpacks to 128 MiB."""
@@ -257,6 +258,10 @@ class Vault:
             probe = self.root / INCOMING / f"probe.{os.getpid()}"
             probe.mkdir()
             probe.rmdir()
+
+    def stream(self, component: str, identity: str) -> StreamStore:
+        """Where the changes of a component's server are stored as they happen."""
+        return StreamStore(self.root, component, identity)
 
     def backups(self, component: str) -> tuple[StoredBackup, ...]:
         """All catalogued backups of a component, the oldest recovery point first."""

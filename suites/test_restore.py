@@ -20,7 +20,7 @@ def test_restore_completes(attempt, in_words, observe):
     assert attempt.succeeded
 
 
-@pytest.mark.check("RST-002", severity="critical", proves=("content",))
+@pytest.mark.check("RST-002", severity="critical", only="fingerprinted", proves=("content",))
 def test_restored_content_is_what_was_backed_up(attempt, restored, observe):
     """What came back is what was backed up.
 
@@ -74,7 +74,9 @@ def test_restore_time_is_within_objective(attempt, objectives, in_words, observe
     assert attempt.duration <= objectives.rto
 
 
-@pytest.mark.check("RST-004", severity="critical", when="instant", proves=("incremental",))
+@pytest.mark.check(
+    "RST-004", severity="critical", when="instant", proves=("incremental", "continuous")
+)
 def test_an_instant_inside_a_chain_can_be_restored(component, instant, in_words, observe):
     """An instant inside the newest chain can be restored, with what was committed until then.
 

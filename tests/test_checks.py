@@ -21,7 +21,7 @@ def declaration(**changes: object) -> Declaration:
     """A check of every recovery point."""
     facts = {
         "id": "ABC-001", "severity": Severity.HIGH, "engine": None, "coverage": None,
-        "when": None, "only_newest": False, "proves": ("content",), "scope": Scope.TARGET,
+        "when": None, "only": "", "proves": ("content",), "scope": Scope.TARGET,
         "title": "A claim.", "description": "Why.", "file": "test_one.py",
         "function": "test_claim",
     }  # fmt: skip
@@ -111,15 +111,15 @@ def test_every_target_is_asked(tmp_path: Path) -> None:
 
 def test_check_of_the_newest_is_asked_once(tmp_path: Path) -> None:
     """A check of the newest recovery point leaves the others alone."""
-    found = asked(tmp_path, {"playbooks": 3, "wiki": 2}, declaration(only_newest=True))
+    found = asked(tmp_path, {"playbooks": 3, "wiki": 2}, declaration(only="newest"))
 
     assert [question.backup for question in found] == ["playbooks-1", "wiki-1"]
 
 
-@pytest.mark.parametrize("only_newest", [True, False])
-def test_component_without_backups_is_still_asked(tmp_path: Path, only_newest: bool) -> None:
+@pytest.mark.parametrize("only", ["newest", "fingerprinted", ""])
+def test_component_without_backups_is_still_asked(tmp_path: Path, only: str) -> None:
     """Where there is no backup the question stands, so that the silence is noticed."""
-    found = asked(tmp_path, {"wiki": 1}, declaration(only_newest=only_newest))
+    found = asked(tmp_path, {"wiki": 1}, declaration(only=only))
 
     assert Question("ABC-001", "playbooks") in found
     assert len(found) == 2

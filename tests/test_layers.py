@@ -76,7 +76,11 @@ def test_this_test_sees_imports() -> None:
         ("fingerprint", {"breakdown"}),
         ("manifest", {"fingerprint"}),
         ("catalog", {"errors", "manifest", "storage"}),
-        ("vault", {"catalog", "errors", "manifest", "outcomes", "processes", "storage"}),
+        (
+            "vault",
+            {"catalog", "errors", "manifest", "outcomes", "processes", "storage", "stream_store"},
+        ),
+        ("stream_store", {"errors", "storage"}),
         ("schedule", {"policy"}),
     ],
 )

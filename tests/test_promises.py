@@ -46,7 +46,7 @@ def everything(folder: Path) -> list[Promise]:
                 f"  {engine}-{until[0]}:\n"
                 f"    {{engine: {engine}, image: x, source: {sources[engine]},\n"
                 f"     coverage: [{', '.join(COVERAGE_KINDS)}], retention: {{{until}}},\n"
-                "     schedule: {full: 0 0 * * *, incremental: 0 * * * *}}\n"
+                "     schedule: {full: 0 0 * * *, incremental: 0 * * * *, continuous: true}}\n"
             )
     return made(policy_document(folder, text).policy)
 

@@ -45,7 +45,7 @@ def test_check_is_read(tmp_path: Path) -> None:
 
     assert found == Declaration(
         id="ABC-001", severity=Severity.HIGH, engine=None, coverage=None, when=None,
-        only_newest=False, proves=("content",), scope=Scope.TARGET, title="It is so.",
+        only="", proves=("content",), scope=Scope.TARGET, title="It is so.",
         description="Because it is, and was.", file="test_one.py", function="test_claim",
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 The contract tests in ``tests/contract`` run for every engine in this folder.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -13,10 +14,13 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
-from restoreproof.outcomes import RestoreFailed
+from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import Secret, SourceModel, expand, reveal
 from restoreproof.sandbox import Sandboxes
+from restoreproof.stream_store import StreamStore
 
+STREAMED = "streamed"
+"""The kind of a backup that was made of what a stream had stored."""
 Clock = Callable[[], datetime]
 CLOCK_AHEAD = "clock_ahead_seconds"
 """The fact of a backup that says how far the source's clock was ahead of ours; less if behind."""
@@ -62,6 +66,7 @@ class Base:
     id: str
     position: str
     source_identity: str
+    source_version: str
     facts: Mapping[str, str]
 
 
@@ -208,6 +213,28 @@ class Engine(ABC, Generic[SourceT]):
         Raise RestoreFailed with the server's words, or if it ends anywhere else.
         """
         raise RestoreFailed(f"the {self.name} engine has no increments")
+
+    def follow(
+        self,
+        context: SourceContext,
+        newest: Callable[[], Base],
+        store: StreamStore,
+        stop: threading.Event,
+        tell: Callable[[str], None],
+    ) -> None:
+        """Store changes as they happen, from the newest backup on, until ``stop`` is set.
+
+        A source that goes away is waited for. Raise BackupFailed if what it gives does not
+        continue what is stored.
+        """
+        raise BackupFailed(f"the {self.name} engine stores no changes as they happen")
+
+    def seal(self, context: BackupContext, store: StreamStore) -> BackupContent | None:
+        """Make a backup of what was stored since the base; None if that is nothing.
+
+        Raise BackupFailed if what is stored does not continue the base.
+        """
+        raise BackupFailed(f"the {self.name} engine stores no changes as they happen")
 
     def instants(self, increment: BackupToRestore) -> Iterator[datetime]:
         """When the source committed what an increment adds, in its order, by its own clock.

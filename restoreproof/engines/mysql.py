@@ -1,6 +1,7 @@
 """MySQL and MariaDB: full backups as statements or as files, restored where nothing can reach."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,6 +10,7 @@ import pymysql
 
 from restoreproof.engines.contract import (
     CLOCK_AHEAD,
+    STREAMED,
     BackupContent,
     BackupContext,
     BackupToRestore,
@@ -47,6 +49,7 @@ from restoreproof.engines.mysql_position import parsed_file_position, position_i
 from restoreproof.engines.mysql_replay import LOGS, ledger, position_at, replay_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
+from restoreproof.engines.mysql_seal import sealed_content
 from restoreproof.engines.mysql_settings import meaning_of_data, named_as_at_source
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
 from restoreproof.engines.mysql_source import (
@@ -59,12 +62,14 @@ from restoreproof.engines.mysql_source import (
     probe,
     source_of,
 )
+from restoreproof.engines.mysql_stream import follow
 from restoreproof.engines.mysql_unpacked import UnpackedMySQL, is_physical, waiting_server
 from restoreproof.fingerprint import Fingerprint, Item, settled
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
+from restoreproof.stream_store import StreamStore
 
 
 class MySQL(Engine[MySQLSource]):
@@ -77,7 +82,7 @@ class MySQL(Engine[MySQLSource]):
     )
     needs_image = True
     covers = frozenset({"data", "configuration", "logs"})
-    kinds = frozenset({"full", "incremental"})
+    kinds = frozenset({"full", "incremental", STREAMED})
     source_model = MySQLSource
 
     def gap(self, source: SourceModel, kind: str) -> str:
@@ -211,7 +216,21 @@ class MySQL(Engine[MySQLSource]):
         assert isinstance(restored, RestoredMySQL)
         _require_fit(restored, increment)
         replay_logs(restored, increment, until)
-        restored.take_files(increment)
+        if STREAMED not in increment.facts:
+            restored.take_files(increment)
+
+    def follow(
+        self,
+        context: SourceContext,
+        newest: Callable[[], Base],
+        store: StreamStore,
+        stop: threading.Event,
+        tell: Callable[[str], None],
+    ) -> None:
+        follow(context, newest, store, stop, tell)
+
+    def seal(self, context: BackupContext, store: StreamStore) -> BackupContent | None:
+        return sealed_content(context, store)
 
     def instants(self, increment: BackupToRestore) -> Iterator[datetime]:
         return (commit.at for _, commit in ledger(increment) if commit.at is not None)

@@ -33,6 +33,10 @@ class LogDamaged(Exception):
     """A binary log that is not as its server wrote it, in words."""
 
 
+class LogCut(LogDamaged):
+    """A binary log that ends in the midst of an event."""
+
+
 class Event(NamedTuple):
     """One event: where it begins and ends in its log, and the beginning of its content."""
 
@@ -116,7 +120,7 @@ def read_events(log: Readable) -> Iterator[Event]:
     position, checked = len(MAGIC), True
     while header := log.read(HEADER.size):
         if len(header) < HEADER.size:
-            raise LogDamaged(f"it ends in the midst of the event at {position}")
+            raise LogCut(f"it ends in the midst of the event at {position}")
         _, kind, _, length, claimed_end, flags = HEADER.unpack(header)
         end = position + length
         if length < HEADER.size or claimed_end != end % WRAPPED:
@@ -134,7 +138,7 @@ def read_events(log: Readable) -> Iterator[Event]:
             crc, last = zlib.crc32(last[:-CRC32_BYTES], crc), last[-CRC32_BYTES:] + more
             missing -= len(more)
         if missing:
-            raise LogDamaged(f"it ends in the midst of the event at {position}")
+            raise LogCut(f"it ends in the midst of the event at {position}")
         if checked and zlib.crc32(last[:-CRC32_BYTES], crc) != _number(last[-CRC32_BYTES:]):
             raise LogDamaged(f"the checksum of the event at {position} is wrong")
         yield Event(kind, position, end, content[:KEPT_BYTES])

@@ -89,6 +89,7 @@ def clone(context: SourceContext, connection: "Connection[Any]", tools: Sandbox)
         id="the clone",
         position=gtid_executed(connection),
         source_identity=str(value(connection, "SELECT @@GLOBAL.server_uuid")),
+        source_version=str(value(connection, "SELECT VERSION()")),
         facts={"log_file": str(rows(connection, "SHOW BINARY LOGS")[-1][0])},
     )
     options = (f"--{name.replace('_', '-')}={found}" for name, found in _settings(connection))
