@@ -107,12 +107,13 @@ def store_clone(
     Raise BackupFailed with the tool's words.
     """
     taken.release()
-    require_continuity(taken.reader, begun, taken, tools)
+    dialect = spoken(taken.reader)
+    require_continuity(taken.reader, begun, taken, tools, dialect)
     settings = dict(_settings(taken.reader))
     lengths: dict[str, int] = {}
     if taken.position != begun.position:
         with context.artifact(LOGS) as sink:
-            lengths = store_logs(taken.reader, begun, taken, tools, sink)
+            lengths = store_logs(taken.reader, begun, taken, tools, dialect, sink)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprint") as pool:
         items = pool.submit(taken.items)
         with context.artifact(ARCHIVE) as sink:

@@ -167,9 +167,9 @@ def test_an_image_that_does_not_fit_is_told_before_a_job(
     _is_refused(replace(source, image=ensure(image, print)), words)
 
 
-def test_increments_of_mariadb_are_refused_before_a_job(source: SourceContext) -> None:
-    """What is not made yet is said when the policy is looked at, not after the first full one."""
-    _is_refused(replace(source, increments=True), "increments of MariaDB are not supported yet")
+def test_increments_without_a_binary_log_are_refused_before_a_job(source: SourceContext) -> None:
+    """Where nothing is logged there is nothing to make an increment of."""
+    _is_refused(replace(source, increments=True), "the source writes no binary log")
 
 
 @pytest.mark.parametrize(
