@@ -18,6 +18,7 @@ from restoreproof.engines.contract import BackupContext, Base, SourceContext
 from restoreproof.engines.mysql_binlog import require_continuity, store_logs
 from restoreproof.engines.mysql_connection import SYSTEM_DATABASES, Row, rows, value
 from restoreproof.engines.mysql_counters import vouched
+from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_fingerprint import gtid_executed
 from restoreproof.engines.mysql_replay import LOGS
 from restoreproof.engines.mysql_snapshot import Snapshot

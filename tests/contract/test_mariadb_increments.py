@@ -1,22 +1,32 @@
 """Chains of a real MariaDB server: binary logs by file and position, every boundary restored."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from mariadb_source import IMAGE
 from mysql_chains import LOGS, Source, flip, in_last_log, restored, server
 
 from restoreproof import engines
 from restoreproof.damage import Change, VaultCopy
+from restoreproof.damage_binlog import drop_last_transaction, drop_log
 from restoreproof.engines.mysql_connection import rows
+from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_replay import ledger, position_at
 from restoreproof.engines.mysql_restored import RestoredMySQL
+from restoreproof.engines.mysql_source import Encryption, place_source_options
 from restoreproof.images import ensure
 from restoreproof.restore import to_restore
 from restoreproof.vault import StoredBackup
 
+CIPHER = "SHOW STATUS LIKE 'Ssl_cipher'"
 BEGINNING = (
     "CREATE DATABASE app",
     "CREATE TABLE app.t (a INT PRIMARY KEY, b INT)",
@@ -29,10 +39,16 @@ BEGINNING = (
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
-    """A server whose chain the tests share."""
+    """A server that is reached by TLS alone, whose chain the tests share."""
     image, place = ensure(IMAGE, print), tmp_path_factory.mktemp("source")
-    options = "--log-bin=binlog --log-bin-compress=ON"
-    with pytest.MonkeyPatch.context() as patch, server(image, place, patch, options) as made:
+    _certify(place)
+    options = "--log-bin=binlog --log-bin-compress=ON --require-secure-transport=ON"
+    options += " --ssl-cert=/server/certificate.pem --ssl-key=/server/key.pem"
+    tls = Encryption(ca="server/certificate.pem")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        server(image, place, patch, options, tls=tls) as made,
+    ):
         made.run(*BEGINNING)
         yield made
 
@@ -46,6 +62,24 @@ def chain(source: Source) -> list[StoredBackup]:
         _work(source, number)
         links.append(source.stored(links[-1]))
     return links
+
+
+def _certify(place: Path) -> None:
+    """Put a key of the server, and a certificate that it signs itself, where the server looks."""
+    (place / "server").mkdir()
+    key, name = generate_private_key(SECP256R1()), x509.Name([])
+    address, now = x509.IPAddress(IPv4Address("127.0.0.1")), datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=True)
+        .sign(key, SHA256())
+    )
+    (place / "server" / "certificate.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (place / "server" / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
 
 
 def _work(source: Source, number: int) -> None:
@@ -109,9 +143,31 @@ def test_an_instant_inside_comes_back(source: Source, chain: list[StoredBackup])
         assert found == [(1, 1), (2, 3)]
 
 
+@pytest.mark.parametrize(("host", "wanted"), [("127.0.0.1", 0), ("localhost", 1)])
+def test_tools_ask_the_server_who_it_is(
+    source: Source, monkeypatch: pytest.MonkeyPatch, host: str, wanted: int
+) -> None:
+    """By its own name it is trusted, by another it is not."""
+    context = replace(
+        source.context, source=source.context.source.model_copy(update={"host": host})
+    )
+    image = context.image
+    assert image is not None
+    with context.sandboxes.tools(image) as tools:
+        place_source_options(tools, context)
+        asked = tools.run(
+            ["mariadb", f"--defaults-extra-file={OPTIONS_FILE}", "--protocol=tcp", "-e", CIPHER]
+        )
+    assert asked.exit_code == wanted, asked.complaint
+    assert ("TLS_" in asked.output) == (wanted == 0)
+    assert ("Validation of SSL server certificate failed" in asked.messages) == (wanted == 1)
+
+
 FAULTS: dict[str, Change] = {
-    "cut in an event": lambda log: log[: len(log) * 3 // 4],
-    "bit flipped": lambda log: flip(log, 1),
+    "cut in an event": lambda tar: in_last_log(tar, lambda log: log[: len(log) * 3 // 4]),
+    "bit flipped": lambda tar: in_last_log(tar, lambda log: flip(log, 1)),
+    "last transaction lost": drop_last_transaction,
+    "log lost": drop_log(0),
 }
 
 
@@ -120,10 +176,10 @@ def test_damaged_logs_are_noticed(
     source: Source, chain: list[StoredBackup], copy: VaultCopy, fault: str
 ) -> None:
     """Under hashes made after the fault the logs are refused before any is replayed."""
-    backup = next(one for one in copy.vault.backups("mysql") if one.id == chain[3].id)
-    copy.rewrite(backup, LOGS, lambda tar: in_last_log(tar, FAULTS[fault]))
+    backup = next(one for one in copy.vault.backups("mysql") if one.id == chain[2].id)
+    copy.rewrite(backup, LOGS, FAULTS[fault])
 
-    with restored(source, copy.vault, chain[3].id) as attempt:
+    with restored(source, copy.vault, chain[2].id) as attempt:
         assert attempt.failed_in == "replay"
         assert "binary log" in attempt.failure
 
