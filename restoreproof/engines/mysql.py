@@ -41,7 +41,7 @@ from restoreproof.engines.mysql_dialect import spoken, unfit
 from restoreproof.engines.mysql_dump import KEPT_HEAD, dump
 from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
-from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
+from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, grant_again, load_dump
 from restoreproof.engines.mysql_logs import require_logs, store_server_logs
 from restoreproof.engines.mysql_position import parsed_file_position, position_in_dump
 from restoreproof.engines.mysql_replay import LOGS, ledger, position_at, replay_logs
@@ -127,7 +127,9 @@ class MySQL(Engine[MySQLSource]):
                     elif context.base is None:
                         items, facts = _store_full(context, tools, image, taken, accounts)
                     else:
-                        items, facts = _store_increment(context, context.base, tools, image, taken)
+                        items, facts = _store_increment(
+                            context, context.base, tools, image, taken, accounts
+                        )
                 after = read_accounts(connection) if source.accounts else ()
                 account_items = settled(
                     (account.item for account in accounts),
@@ -210,6 +212,8 @@ class MySQL(Engine[MySQLSource]):
         assert isinstance(restored, RestoredMySQL)
         _require_fit(restored, increment)
         replay_logs(restored, increment, until)
+        if until is None:
+            grant_again(restored, increment)
         restored.take_files(increment)
 
     def instants(self, increment: BackupToRestore) -> Iterator[datetime]:
@@ -245,7 +249,12 @@ def _store_full(
 
 
 def _store_increment(
-    context: BackupContext, base: Base, tools: Sandbox, image: Image, taken: Snapshot
+    context: BackupContext,
+    base: Base,
+    tools: Sandbox,
+    image: Image,
+    taken: Snapshot,
+    accounts: Sequence[Account],
 ) -> tuple[tuple[Item, ...], dict[str, str]]:
     taken.release()
     if source_of(context.of).databases:
@@ -254,6 +263,9 @@ def _store_increment(
     require_continuity(taken.reader, base, taken, tools, dialect)
     with context.artifact(LOGS) as sink:
         lengths = store_logs(taken.reader, base, taken, tools, dialect, sink)
+    if dialect.roles_apart:
+        with context.artifact(PRIVILEGES) as sink:
+            sink.write(privileges_script(accounts))
     facts = {
         "base_position": base.position,
         "logs": " ".join(lengths),

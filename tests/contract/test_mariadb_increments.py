@@ -96,6 +96,9 @@ def _work(source: Source, number: int) -> None:
         f"CREATE EVENT app.e{number} ON SCHEDULE EVERY 1 DAY DO DELETE FROM app.t",
         f"CREATE USER u{number} IDENTIFIED BY 'x'",
         f"GRANT SELECT ON app.t{number} TO r",
+        # Who made it may give it on.
+        f"CREATE ROLE r{number}",
+        f"GRANT r{number} TO r WITH ADMIN OPTION",
         f"GRANT r TO u{number}",
         *(["FLUSH BINARY LOGS", "DO SLEEP(1.1)"] if number == 2 else []),
         f"UPDATE app.t SET b = -{number} WHERE a = {number}",
