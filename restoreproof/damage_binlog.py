@@ -15,8 +15,8 @@ MAGIC = b"\xfebin"
 HEADER_BYTES, CHECKSUM_BYTES = 19, 4
 SERVER = slice(HEADER_BYTES + 1, HEADER_BYTES + 17)
 """Where in an event with a GTID the server's UUID stands."""
-GTID_EVENTS = frozenset({33, 34, 42})
-"""Types of the events with which a transaction begins: with a GTID, without, and tagged."""
+GTID_EVENTS = frozenset({33, 34, 42, 162})
+"""Types of the events with which a transaction begins: with a GTID, without, tagged, MariaDB's."""
 
 
 def log_names(tar: bytes) -> list[str]:

@@ -43,7 +43,7 @@ from restoreproof.engines.mysql_dialect import spoken, unfit
 from restoreproof.engines.mysql_dump import KEPT_HEAD, dump
 from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
-from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, load_dump
+from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, grant_again, load_dump
 from restoreproof.engines.mysql_logs import require_logs, store_server_logs
 from restoreproof.engines.mysql_position import parsed_file_position, position_in_dump
 from restoreproof.engines.mysql_replay import LOGS, ledger, position_at, replay_logs
@@ -53,7 +53,6 @@ from restoreproof.engines.mysql_seal import sealed_content
 from restoreproof.engines.mysql_settings import meaning_of_data, named_as_at_source
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
 from restoreproof.engines.mysql_source import (
-    NO_INCREMENTS,
     MySQLSource,
     clock_ahead,
     connect_source,
@@ -133,7 +132,9 @@ class MySQL(Engine[MySQLSource]):
                     elif context.base is None:
                         items, facts = _store_full(context, tools, image, taken, accounts)
                     else:
-                        items, facts = _store_increment(context, context.base, tools, taken)
+                        items, facts = _store_increment(
+                            context, context.base, tools, image, taken, accounts
+                        )
                 after = read_accounts(connection) if source.accounts else ()
                 account_items = settled(
                     (account.item for account in accounts),
@@ -217,6 +218,8 @@ class MySQL(Engine[MySQLSource]):
         _require_fit(restored, increment)
         replay_logs(restored, increment, until)
         if STREAMED not in increment.facts:
+            if until is None:
+                grant_again(restored, increment)
             restored.take_files(increment)
 
     def follow(
@@ -260,27 +263,35 @@ def _store_full(
     with context.artifact(PRIVILEGES) as sink:
         sink.write(privileges_script(accounts))
     wants_log = context.of.increments and parsed_file_position(taken.position)
-    return items, {"log_identity": log_identity(tools, taken.log_file)} if wants_log else {}
+    identity = log_identity(tools, dialect, taken.log_file) if wants_log else ""
+    return items, {"log_identity": identity} if wants_log else {}
 
 
 def _store_increment(
-    context: BackupContext, base: Base, tools: Sandbox, taken: Snapshot
+    context: BackupContext,
+    base: Base,
+    tools: Sandbox,
+    image: Image,
+    taken: Snapshot,
+    accounts: Sequence[Account],
 ) -> tuple[tuple[Item, ...], dict[str, str]]:
     taken.release()
-    if not spoken(taken.reader).increments:
-        raise BackupFailed(NO_INCREMENTS)
     if source_of(context.of).databases:
         raise BackupFailed("binary logs hold all databases: leave out source.databases")
-    require_continuity(taken.reader, base, taken, tools)
+    dialect = dialect_of(image, context.of.sandboxes)
+    require_continuity(taken.reader, base, taken, tools, dialect)
     with context.artifact(LOGS) as sink:
-        lengths = store_logs(taken.reader, base, taken, tools, sink)
+        lengths = store_logs(taken.reader, base, taken, tools, dialect, sink)
+    if dialect.roles_apart:
+        with context.artifact(PRIVILEGES) as sink:
+            sink.write(privileges_script(accounts))
     facts = {
         "base_position": base.position,
         "logs": " ".join(lengths),
         "logs_bytes": " ".join(map(str, lengths.values())),
     }
     if parsed_file_position(taken.position):
-        facts["log_identity"] = log_identity(tools, taken.log_file)
+        facts["log_identity"] = log_identity(tools, dialect, taken.log_file)
     items = tuple(vouched(taken.reader, taken.databases, taken.items()))
     return items, facts
 

@@ -1,6 +1,6 @@
 """Reads binary logs event by event: every checksum, every end, and what was committed when.
 
-The tools of MySQL end without an error on a log that was cut between two events, and know a
+Their tools end without an error on a log that was cut between two events, and know a
 damaged one only if they are told to look.
 """
 
@@ -18,8 +18,10 @@ MAGIC = b"\xfebin"
 HEADER = struct.Struct("<IBIIIH")
 QUERY, STOP, ROTATE, FORMAT = 2, 3, 4, 15
 GTID, ANONYMOUS, TAGGED = 33, 34, 42
-BEGINNINGS = {GTID, ANONYMOUS, TAGGED}
-ENDS = {STOP, ROTATE}
+MARIADB_CHECKPOINT, MARIADB_GTID, MARIADB_GTID_LIST = 161, 162, 163
+BEGINNINGS = {GTID, ANONYMOUS, TAGGED, MARIADB_GTID}
+# A checkpoint may come long after the transaction before it.
+ENDS = {STOP, ROTATE, MARIADB_CHECKPOINT, MARIADB_GTID_LIST}
 IN_USE = 1
 CRC32_BYTES = 4
 KEPT_BYTES = 64 * 1024
@@ -38,19 +40,24 @@ class LogCut(LogDamaged):
 
 
 class Event(NamedTuple):
-    """One event: where it begins and ends in its log, and the beginning of its content."""
+    """One event: where it begins and ends in its log, and the beginning of its content.
+
+    ``second`` since 1970 is when the statement that wrote it began.
+    """
 
     type: int
     begin: int
     end: int
     content: bytes
+    second: int
 
 
 class Commit(NamedTuple):
     """One transaction as its log tells of it; ``end`` is the position after it.
 
-    Without GTIDs ``uuid`` is empty. ``microseconds`` since 1970 are when its server committed
-    it, by that server's clock; None in logs of servers that did not note it.
+    Without GTIDs that make sets ``uuid`` is empty. ``microseconds`` since 1970 are when its server
+    committed it, by that server's clock; None in logs of servers that did not note it. MariaDB
+    notes the second alone, so there they are its end.
     """
 
     uuid: str
@@ -121,7 +128,7 @@ def read_events(log: Readable) -> Iterator[Event]:
     while header := log.read(HEADER.size):
         if len(header) < HEADER.size:
             raise LogCut(f"it ends in the midst of the event at {position}")
-        _, kind, _, length, claimed_end, flags = HEADER.unpack(header)
+        second, kind, _, length, claimed_end, flags = HEADER.unpack(header)
         end = position + length
         if length < HEADER.size or claimed_end != end % WRAPPED:
             raise LogDamaged(f"the event at {position} does not end where it says")
@@ -141,7 +148,7 @@ def read_events(log: Readable) -> Iterator[Event]:
             raise LogCut(f"it ends in the midst of the event at {position}")
         if checked and zlib.crc32(last[:-CRC32_BYTES], crc) != _number(last[-CRC32_BYTES:]):
             raise LogDamaged(f"the checksum of the event at {position} is wrong")
-        yield Event(kind, position, end, content[:KEPT_BYTES])
+        yield Event(kind, position, end, content[:KEPT_BYTES], second)
         position = end
 
 
@@ -176,6 +183,8 @@ def _commit_of(group: list[Event]) -> Commit:
         fields = _tagged_fields(first.content)
         source = _uuid(bytes(fields.uuid))
         return Commit(source, fields.tag, fields.number, fields.at, first.begin, end)
+    if first.type == MARIADB_GTID:
+        return Commit("", "", 0, first.second * 10**6 + 999_999, first.begin, end)
     at = _instant(first.content[42:49])
     if first.type == ANONYMOUS:
         return Commit("", "", 0, at, first.begin, end)

@@ -18,6 +18,7 @@ from restoreproof.engines.contract import BackupContext, Base, SourceContext
 from restoreproof.engines.mysql_binlog import require_continuity, store_logs
 from restoreproof.engines.mysql_connection import SYSTEM_DATABASES, Row, rows, value
 from restoreproof.engines.mysql_counters import vouched
+from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_fingerprint import gtid_executed
 from restoreproof.engines.mysql_replay import LOGS
 from restoreproof.engines.mysql_snapshot import Snapshot
@@ -108,12 +109,13 @@ def store_clone(
     Raise BackupFailed with the tool's words.
     """
     taken.release()
-    require_continuity(taken.reader, begun, taken, tools)
+    dialect = spoken(taken.reader)
+    require_continuity(taken.reader, begun, taken, tools, dialect)
     settings = dict(_settings(taken.reader))
     lengths: dict[str, int] = {}
     if taken.position != begun.position:
         with context.artifact(LOGS) as sink:
-            lengths = store_logs(taken.reader, begun, taken, tools, sink)
+            lengths = store_logs(taken.reader, begun, taken, tools, dialect, sink)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprint") as pool:
         items = pool.submit(taken.items)
         with context.artifact(ARCHIVE) as sink:

@@ -36,10 +36,8 @@ class Dialect:
     """Options that make a dump name its position, where there is a binary log."""
     log_status: str
     """The statement that names the binary log being written, in its first column."""
-    position: str
-    """SQL for the position of a source."""
-    restored_position: str
-    """SQL for the position that a dump gave to a sandbox, which has no binary log."""
+    gtid_sets: bool
+    """Whether GTIDs make sets, which tell of every transaction whether it was executed."""
     identity: str
     """SQL for what no two servers share."""
     session: tuple[str, ...]
@@ -66,7 +64,6 @@ class Dialect:
     routines: tuple[tuple[str, str], ...]
     """Privileges, each with its level, of which one is needed to see every routine. SELECT on all
     databases will do too."""
-    increments: bool
     grants_file: str
     """The file of ours that grants what a backup needs."""
 
@@ -80,8 +77,7 @@ MYSQL_8_0 = Dialect(
     dump_options=(),
     dump_position=("--master-data=2",),
     log_status="SHOW MASTER STATUS",
-    position="@@GLOBAL.gtid_executed",
-    restored_position="@@GLOBAL.gtid_executed",
+    gtid_sets=True,
     identity="@@GLOBAL.server_uuid",
     # Otherwise the server answers with figures up to a day old.
     session=("SET SESSION information_schema_stats_expiry = 0",),
@@ -105,7 +101,6 @@ MYSQL_8_0 = Dialect(
     locking=("RELOAD", "FLUSH_TABLES"),
     reading_position="REPLICATION CLIENT",
     routines=(("SHOW_ROUTINE", "*.*"),),
-    increments=True,
     grants_file="fixtures/agama/mysql/backup-user.sql",
 )
 MYSQL_8_0_26 = replace(MYSQL_8_0, since=(8, 0, 26), dump_position=("--source-data=2",))
@@ -119,10 +114,9 @@ MARIADB_10_11 = Dialect(
     # Else the past of system-versioned tables is left out, and a table whose default is a
     # sequence's next value cannot be loaded: under LOCK TABLES the sequence is out of reach.
     dump_options=("--dump-history", "--skip-add-locks"),
-    dump_position=("--master-data=1", "--gtid"),
+    dump_position=("--master-data=2",),
     log_status="SHOW MASTER STATUS",
-    position="@@GLOBAL.gtid_binlog_pos",
-    restored_position="@@GLOBAL.gtid_slave_pos",
+    gtid_sets=False,
     # No part of a data directory is visible that another could not share: a server is told
     # by its machine and its place there.
     identity="CONCAT(@@GLOBAL.hostname, ':', @@GLOBAL.port, ':', @@GLOBAL.datadir)",
@@ -143,7 +137,6 @@ MARIADB_10_11 = Dialect(
     locking=("RELOAD",),
     reading_position="BINLOG MONITOR",
     routines=(("SELECT", "`mysql`.*"), ("SELECT", "`mysql`.`proc`")),
-    increments=False,
     grants_file="fixtures/agama/mysql/backup-user-mariadb.sql",
 )
 MARIADB_11_3 = replace(

@@ -175,18 +175,8 @@ def _show_create(definition: Definition, connection: "Connection[Any]") -> str:
 
 
 def gtid_executed(connection: "Connection[Any]") -> str:
-    """A source's executed GTIDs on one line; empty where GTIDs or MariaDB's binary log are off.
-
-    Of MySQL it is a set, of MariaDB the last of every domain.
-    """
-    return _gtids(connection, spoken(connection).position)
-
-
-def gtid_restored(connection: "Connection[Any]") -> str:
-    """The position that a restored server was given, in the same words."""
-    return _gtids(connection, spoken(connection).restored_position)
-
-
-def _gtids(connection: "Connection[Any]", variable: str) -> str:
-    gtids = str(value(connection, f"SELECT {variable}") or "").replace("\n", "")
+    """A server's executed GTID set on one line; empty where GTIDs are off or make no sets."""
+    if not spoken(connection).gtid_sets:
+        return ""
+    gtids = str(value(connection, "SELECT @@GLOBAL.gtid_executed") or "").replace("\n", "")
     return ",".join(sorted(gtids.split(",")))

@@ -1,4 +1,4 @@
-"""Where a MySQL server stands: its executed GTID set, or a file and a position without GTIDs."""
+"""Where a server stands: its executed GTID set, or a file and a position without GTIDs."""
 
 import re
 from typing import Any
@@ -18,9 +18,9 @@ IN_DUMP = re.compile(
 
 
 def keeps_gtids(connection: "Connection[Any]") -> bool:
-    """Whether every transaction of the server has a GTID; MariaDB knows no others."""
+    """Whether the server's GTIDs make a set that tells of every transaction."""
     modes = [mode for _, mode in rows(connection, "SHOW GLOBAL VARIABLES LIKE 'gtid_mode'")]
-    return modes in ([], ["ON"])
+    return modes == ["ON"]
 
 
 def log_position(connection: "Connection[Any]") -> tuple[str, int]:

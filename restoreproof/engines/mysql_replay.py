@@ -223,7 +223,9 @@ def _apply(restored: RestoredMySQL, increment: BackupToRestore, plan: Plan) -> N
     if not unfit and not applies_relay_logs(restored.connection):
         unfit = "this server takes none"
     if unfit:
-        restored.note(f"binary logs replayed by mysqlbinlog, not as relay logs: {unfit}")
+        restored.note(
+            f"binary logs replayed by {restored.dialect.log_reader}, not as relay logs: {unfit}"
+        )
         _pipe(restored, folder, plan)
     else:
         restored.note("binary logs applied as relay logs")
@@ -233,14 +235,17 @@ def _apply(restored: RestoredMySQL, increment: BackupToRestore, plan: Plan) -> N
 
 
 def _pipe(restored: RestoredMySQL, folder: str, plan: Plan) -> None:
-    if plan.begin:
+    dialect = restored.dialect
+    if plan.begin and dialect.gtid_sets:
         _take_transactions_without_gtids(restored)
     start = f"--start-position={plan.begin[1]} " if plan.begin else ""
     # Without pipefail the shell would take mysql's word for both programs.
     pipe = (
-        f"set -o pipefail; cd {folder} && mysqlbinlog --verify-binlog-checksum"
+        f"set -o pipefail; cd {folder} && {dialect.log_reader} --verify-binlog-checksum"
         f" {start}{shlex.join(plan.logs)}"
-        f" | mysql --defaults-extra-file={OPTIONS_FILE} --socket={restored.socket} --binary-mode"
+        f" | {dialect.client} --defaults-extra-file={OPTIONS_FILE} --socket={restored.socket}"
+        # Else clients before MySQL 9 and all of MariaDB leave out the comments in routines.
+        " --binary-mode --comments"
     )
     replayed = restored.sandbox.run(["bash", "-c", pipe])
     if replayed.exit_code != 0:

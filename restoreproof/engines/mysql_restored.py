@@ -24,7 +24,7 @@ from restoreproof.engines.mysql_fingerprint import (
     METHOD,
     content_items,
     counter_items,
-    gtid_restored,
+    gtid_executed,
 )
 from restoreproof.engines.mysql_health import TableCheck, Usefulness, check_tables, write_and_read
 from restoreproof.engines.mysql_image import dialect_of
@@ -99,7 +99,7 @@ class RestoredMySQL(Restored):
     @property
     def position(self) -> str:
         """The restored server's executed GTID set; log and position of a source without."""
-        return self.file_position or gtid_restored(self.connection)
+        return self.file_position or gtid_executed(self.connection)
 
     def answer(self) -> str:
         try:

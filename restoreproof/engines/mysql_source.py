@@ -30,8 +30,6 @@ from restoreproof.sandbox import Sandbox
 
 AUTHORITIES_FILE = "/run/restoreproof/ca.pem"
 
-NO_INCREMENTS = "increments of MariaDB are not supported yet"
-
 
 class Heartbeat(BaseModel):
     """A table to which the estate writes one row a beat, and the column with its UTC time."""
@@ -126,13 +124,10 @@ def _require_support(context: SourceContext, version: str) -> None:
     """Raise UserError unless the source's backups can be made, and restored into the image."""
     where = f"component {context.component}"
     try:
-        increments = dialect(version).increments
+        dialect(version)
     except UnknownSeries as unknown:
         mend = f"supported are {SUPPORTED}"
         raise SourceUnavailable(f"the source is {unknown}", where=where, mend=mend) from None
-    if context.increments and not increments:
-        mend = "leave out schedule.incremental of this component"
-        raise SourceUnavailable(NO_INCREMENTS, where=where, mend=mend)
     assert context.image is not None
     image = version_in(context.image, context.sandboxes)
     if reason := unfit(version, image):

@@ -160,8 +160,9 @@ class Verdict:
 
     @property
     def short(self) -> tuple[str, ...]:
-        """The differences without what was expected and seen."""
-        return tuple(text.partition(" (expected")[0] for text in self.differences)
+        """The differences without where they lie and what was expected and seen."""
+        known = (text.partition(" (expected")[0].split(": ") for text in self.differences)
+        return tuple(": ".join(parts[:2]) for parts in known)
 
     def __str__(self) -> str:
         if self.failure:

@@ -18,7 +18,7 @@ from restoreproof.clock import system_clock
 from restoreproof.damage import Change
 from restoreproof.engines.contract import SourceContext, Until
 from restoreproof.engines.mysql_connection import connect, rows
-from restoreproof.engines.mysql_source import MySQLSource
+from restoreproof.engines.mysql_source import Encryption, MySQLSource
 from restoreproof.execution import engine_trouble
 from restoreproof.images import Image
 from restoreproof.jobs import JobResult, run_job
@@ -75,21 +75,32 @@ class Source:
 
 @contextmanager
 def server(
-    image: Image, place: Path, monkeypatch: pytest.MonkeyPatch, options: str = ""
+    image: Image,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: str = "",
+    *,
+    tls: Encryption | None = None,
 ) -> Iterator[Source]:
-    """A server with a vault beside it."""
+    """A server with a vault beside it; what lies in the place's ``server`` it finds in /server."""
     sandboxes = Sandboxes("test-increments")
     container = DockerContainer(image.reference).with_env("MYSQL_ROOT_PASSWORD", PASSWORD)
     container.with_command(options).with_exposed_ports(3306).with_kwargs(
         labels=sandboxes.labels("estate")
     )
+    if (place / "server").is_dir():
+        container.with_volume_mapping(place / "server", "/server", "ro")
     monkeypatch.setenv("TEST_INCREMENTS_PASSWORD", PASSWORD)
     with engine_trouble(), container:
         wrapped = container.get_wrapped_container()
         wrapped.reload()
         port = int(wrapped.ports["3306/tcp"][0]["HostPort"])
         source = MySQLSource(
-            host="127.0.0.1", port=port, user="root", password="${TEST_INCREMENTS_PASSWORD}"
+            host="127.0.0.1",
+            port=port,
+            user="root",
+            password="${TEST_INCREMENTS_PASSWORD}",
+            tls=tls,
         )
         context = SourceContext("mysql", source, image, place, sandboxes, system_clock, True)
         vault = Vault(str(place / "vault"))

@@ -15,15 +15,17 @@ from restoreproof import engines
 from restoreproof.clock import system_clock
 from restoreproof.damage import VaultCopy
 from restoreproof.demo.servers import address, publish, wait_until
+from restoreproof.engines import mysql_image
 from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.mysql_connection import connect, rows, value
+from restoreproof.engines.mysql_image import version_in
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_source import MySQLSource, connect_source
-from restoreproof.errors import UserError
+from restoreproof.errors import SandboxTrouble, UserError
 from restoreproof.images import ensure
 from restoreproof.jobs import run_job
 from restoreproof.restore import RestoreAttempt, restoring, select
-from restoreproof.sandbox import Sandboxes
+from restoreproof.sandbox import Limits, Sandboxes
 from restoreproof.vault import StoredBackup, Vault
 
 MYSQL, INFLUXDB = "restoreproof/mysql:9.7", "restoreproof/influxdb:1.6"
@@ -167,9 +169,21 @@ def test_an_image_that_does_not_fit_is_told_before_a_job(
     _is_refused(replace(source, image=ensure(image, print)), words)
 
 
-def test_increments_of_mariadb_are_refused_before_a_job(source: SourceContext) -> None:
-    """What is not made yet is said when the policy is looked at, not after the first full one."""
-    _is_refused(replace(source, increments=True), "increments of MariaDB are not supported yet")
+def test_an_image_that_cannot_be_asked_is_no_other_image(
+    source: SourceContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the command cannot be run nothing is known of the image, and trouble is told."""
+    assert source.image is not None
+    monkeypatch.setattr(mysql_image, "_known", {})
+    for processes in (1, 2):
+        sandboxes = Sandboxes(SANDBOXES.run_id, Limits(processes=processes))
+        with pytest.raises(SandboxTrouble):
+            version_in(source.image, sandboxes)
+
+
+def test_increments_without_a_binary_log_are_refused_before_a_job(source: SourceContext) -> None:
+    """Where nothing is logged there is nothing to make an increment of."""
+    _is_refused(replace(source, increments=True), "the source writes no binary log")
 
 
 @pytest.mark.parametrize(
