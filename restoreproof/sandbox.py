@@ -3,7 +3,7 @@
 On an engine of this machine a sandbox has no network at all and is reached through a Unix
 socket in a shared folder. On a remote engine it sits on a network of its own whose traffic
 is not masqueraded, so it can be reached but cannot reach out. Which one it was is in the
-evidence.
+evidence. Only where a policy wants a server to reach its source is one let out of that.
 """
 
 import os
