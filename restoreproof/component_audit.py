@@ -118,6 +118,22 @@ class ComponentAudit:
             yield attempt
 
     @contextmanager
+    def attempt_outside(self, target: Target) -> Iterator[RestoreAttempt]:
+        """Restore a target into a server that reaches what this process reaches.
+
+        It counts for no figure of the report.
+        """
+        with restoring(
+            target,
+            self.engine,
+            self.component.source,
+            self.image,
+            self.context.sandboxes.that_reach_out(),
+            self.clock,
+        ) as attempt:
+            yield attempt
+
+    @contextmanager
     def attempt_instant(self) -> Iterator[RestoreAttempt]:
         """Restore an instant inside the newest chain, drawn among the source's commits."""
         assert self.instant is not None
@@ -148,6 +164,11 @@ class ComponentAudit:
     def has_heartbeat(self) -> bool:
         """Whether the policy names a heartbeat of this component."""
         return getattr(self.component.source, "heartbeat", None) is not None
+
+    @property
+    def joins_source(self) -> bool:
+        """Whether the policy wants the restored server to join its source."""
+        return bool(getattr(self.component.source, "join_as_replica", False))
 
     @property
     def rpo_promised(self) -> Measure:

@@ -166,11 +166,11 @@ def cut_at_statement(table: str) -> Change:
     return change
 
 
-def change_gtid(dump: bytes) -> bytes:
-    """Set the restored server to one transaction more than the dump holds."""
+def change_gtid(dump: bytes, by: int = 1) -> bytes:
+    """Set the restored server to some transactions more than the dump holds."""
     found = re.search(rb"SET @@GLOBAL.GTID_PURGED=.*?:1-(\d+)", dump, re.DOTALL)
     assert found, "the dump sets no GTIDs"
-    return dump[: found.start(1)] + str(int(found[1]) + 1).encode() + dump[found.end(1) :]
+    return dump[: found.start(1)] + str(int(found[1]) + by).encode() + dump[found.end(1) :]
 
 
 # Files and logs of servers

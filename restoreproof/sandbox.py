@@ -3,7 +3,7 @@
 On an engine of this machine a sandbox has no network at all and is reached through a Unix
 socket in a shared folder. On a remote engine it sits on a network of its own whose traffic
 is not masqueraded, so it can be reached but cannot reach out. Which one it was is in the
-evidence.
+evidence. Only where a policy wants a server to reach its source is one let out of that.
 """
 
 import os
@@ -37,6 +37,7 @@ LABEL = "org.restoreproof"
 TOKEN = f"{LABEL}.token"
 SHARED = "/restoreproof"
 """Where the shared folder is mounted in a sandbox."""
+OUTSIDE, REACHED = "a way to the network", "reached through a Unix socket"
 PREFIX = f"restoreproof-{os.getpid()}-"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
 """All that the images' entrypoints need to give up being root."""
@@ -168,9 +169,17 @@ class Sandbox:
 class Sandboxes:
     """Makes sandboxes for one run and removes every one of them."""
 
-    def __init__(self, run_id: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, run_id: str, limits: Limits | None = None, *, reaching_out: bool = False
+    ) -> None:
         self.run_id = run_id
         self.limits = limits or Limits()
+        self.reaching_out = reaching_out
+        """Whether servers reach what this process reaches, instead of nothing."""
+
+    def that_reach_out(self) -> "Sandboxes":
+        """Sandboxes of the same run whose servers reach what this process reaches."""
+        return Sandboxes(self.run_id, self.limits, reaching_out=True)
 
     @cached_property
     def _client(self) -> docker.DockerClient:
@@ -190,7 +199,7 @@ class Sandboxes:
         socket_name: str,
         port: int,
     ) -> Iterator[Sandbox]:
-        """Start a server that can reach nothing.
+        """Start a server that can reach nothing, unless these sandboxes are ``reaching_out``.
 
         ``command`` and ``environment`` are given the socket's path inside the sandbox, or
         None where the server has to listen on its port.
@@ -205,13 +214,17 @@ class Sandboxes:
                 inside = f"{SHARED}/{socket_name}"
                 container = DockerContainer(image.reference)
                 container.with_volume_mapping(shared, SHARED, "rw")
-                options: dict[str, object] = {"network_mode": "none"}
-                isolation = "no network; reached through a Unix socket"
+                network = "host" if self.reaching_out else "none"
+                options: dict[str, object] = {"network_mode": network}
+                isolation = f"{OUTSIDE if self.reaching_out else 'no network'}; {REACHED}"
             else:
                 inside = None
                 container = DockerContainer(image.reference).with_exposed_ports(port)
-                options = {"network": stack.enter_context(self._network())}
-                isolation = "a network of its own, not masqueraded"
+                if self.reaching_out:
+                    options, isolation = {}, OUTSIDE
+                else:
+                    options = {"network": stack.enter_context(self._network())}
+                    isolation = "a network of its own, not masqueraded"
             for name, value in environment(inside).items():
                 container.with_env(name, value)
             container.with_command(list(command(inside)))

@@ -114,3 +114,41 @@ def test_restored_logs_reach_up_to_the_backup(attempt, restored, observe):
     assert found.reaches
     if missing := attempt.manifest.facts.get("server_logs_missing"):
         pytest.skip(missing)
+
+
+@pytest.mark.check(
+    "MYS-006",
+    severity="medium",
+    engine="mysql",
+    when="joins_source",
+    only="newest",
+    proves=("data",),
+)
+def test_restored_server_joins_its_source(attempt, restored, audited, observe):
+    """The restored server can join its source as a replica.
+
+    Proven content is restored once more, into a server that reaches the network; it catches up
+    with where the source stands by then, through the source's own binary logs, and leaves.
+    """
+    # Nothing else is let out of a sandbox without a network.
+    if attempt.comparison.differences:
+        pytest.skip("what came back is not what was backed up: see RST-002")
+    noted = {
+        "examined": 1,
+        "expected": "started from the restored position, and caught up with the source",
+        "remedy": "take a new full backup, and let the source keep its binary logs for longer",
+    }
+    observe(seen="the restored server cannot join its source", **noted)
+    if reason := restored.why_not_join(audited.context):
+        pytest.skip(reason)
+    with audited.attempt_outside(attempt.target) as again:
+        if again.restored is None:
+            pytest.fail(f"restored once more it failed in '{again.failed_in}': {again.failure}")
+        found = again.restored.join(audited.context)
+    if found.unproven:
+        pytest.skip(found.unproven)
+    observe(
+        seen=f"{found.fetched} transactions fetched in {found.took.total_seconds():.1f} s, over"
+        f" {again.isolation}",
+        **noted,
+    )

@@ -47,6 +47,9 @@ class GtidSet:
     def __hash__(self) -> int:
         return hash(str(self))
 
+    def __len__(self) -> int:
+        return sum(last - first + 1 for some in self._intervals.values() for first, last in some)
+
     def __bool__(self) -> bool:
         return bool(self._intervals)
 

@@ -30,6 +30,7 @@ def missing_privileges(
     binary_log: bool,
     increments: bool,
     clone: bool = False,
+    join: bool = False,
 ) -> tuple[str, ...]:
     """What a backup needs and the connection's user lacks, such as 'TRIGGER on *.*'.
 
@@ -46,7 +47,7 @@ def missing_privileges(
             missing.append(f"{' or '.join(dialect.locking)} on *.*")
         if binary_log and dialect.reading_position not in everywhere:
             missing.append(f"{dialect.reading_position} on *.*")
-        if (increments or clone) and LOGS not in everywhere:
+        if (increments or clone or join) and LOGS not in everywhere:
             missing.append(f"{LOGS} on *.*")
         if clone and CLONING not in everywhere:
             missing.append(f"{CLONING} on *.*")
@@ -65,6 +66,14 @@ def missing_privileges(
     if accounts and _lacking("SELECT", everywhere, granted, ("mysql",)):
         missing.append("SELECT on mysql.* (or set source.accounts: false)")
     return tuple(dict.fromkeys(missing))
+
+
+def may_replicate(connection: "Connection[Any]") -> bool:
+    """Whether the connection's user may read the binary logs as a replica does."""
+    return any(
+        (verb, level) == ("GRANT", "*.*") and privilege in (LOGS, EVERYTHING)
+        for verb, level, privilege in _rights(connection)
+    )
 
 
 def _lacking(

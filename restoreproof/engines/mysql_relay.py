@@ -74,7 +74,7 @@ def _wait(connection: "Connection[Any]", channel: str, expected: str) -> None:
     """Wait as long as the applier has work: a slow machine is no failed restore."""
     busy = time.monotonic()
     while value(connection, "SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)", (expected, POLL_SECONDS)):
-        words, idle = _state(connection, channel)
+        words, idle = applier_state(connection, channel)
         if words:
             raise RestoreFailed(f"applying relay logs: {words}")
         if not idle:
@@ -83,7 +83,7 @@ def _wait(connection: "Connection[Any]", channel: str, expected: str) -> None:
             raise RestoreFailed("the applier came to the end of the logs: transactions are missing")
 
 
-def _state(connection: "Connection[Any]", channel: str) -> tuple[str, bool]:
+def applier_state(connection: "Connection[Any]", channel: str) -> tuple[str, bool]:
     """The applier's complaint, and whether it has nothing left to do."""
     complaints = rows(
         connection,

@@ -10,7 +10,7 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from restoreproof.engines.contract import BackupToRestore, Restored
+from restoreproof.engines.contract import BackupToRestore, Restored, SourceContext
 from restoreproof.engines.mysql_accounts import make_administrator, read_accounts
 from restoreproof.engines.mysql_configuration import (
     check_configuration,
@@ -28,6 +28,7 @@ from restoreproof.engines.mysql_fingerprint import (
 )
 from restoreproof.engines.mysql_health import TableCheck, Usefulness, check_tables, write_and_read
 from restoreproof.engines.mysql_image import dialect_of
+from restoreproof.engines.mysql_join import Joined, join, why_not_join
 from restoreproof.engines.mysql_logs import (
     LogsCheck,
     check_logs,
@@ -54,6 +55,11 @@ SANDBOX_OPTIONS = (
     # Nothing in a sandbox outlives it, so nothing has to survive a crash. The report says so.
     "--innodb-flush-log-at-trx-commit=0",
     "--skip-innodb-doublewrite",
+)
+OUTGOING_OPTIONS = (
+    # What came back of a source that is a replica itself must not follow that one's source.
+    "--loose-skip-replica-start",
+    "--loose-skip-slave-start",
 )
 CONNECTION_LOST = (2006, 2013)
 RELAXED = "durability relaxed: no flush at commit, no doublewrite"
@@ -169,6 +175,17 @@ class RestoredMySQL(Restored):
         assert isinstance(source, MySQLSource)
         return write_and_read(self.connection, source.probe_query)
 
+    def why_not_join(self, context: SourceContext) -> str:
+        """Why the server cannot be tried as a replica of its source; empty if it can be.
+
+        Raise RestoreFailed if it holds what the source never had.
+        """
+        return why_not_join(self.connection, self.position, context)
+
+    def join(self, context: SourceContext) -> Joined:
+        """Catch up with the source as its replica, and leave. Raise RestoreFailed if it cannot."""
+        return join(self.connection, self.sandbox, context)
+
 
 @contextmanager
 def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
@@ -177,10 +194,10 @@ def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
     Raise ImageUnavailable if the image holds no such server, SandboxTrouble if it does not start.
     """
     password = secrets.token_urlsafe(24)
-    options = (*SANDBOX_OPTIONS, *dialect_of(image, sandboxes).sandbox_options)
+    options = server_options(image, sandboxes)
 
     def command(socket: str | None) -> tuple[str, ...]:
-        return (*([f"--socket={socket}"] if socket else []), *options)
+        return (*socket_options(socket, sandboxes), *options)
 
     with sandboxes.server(
         image,
@@ -189,7 +206,8 @@ def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
         socket_name="mysqld.sock",
         port=3306,
     ) as sandbox:
-        sandbox.until(lambda: _answers(sandbox, password), what="the MySQL server")
+        closed = sandboxes.reaching_out and sandbox.socket is not None
+        sandbox.until(lambda: _answers(sandbox, password, closed), what="the MySQL server")
         # The estate's accounts, root among them, are restored too: ours is another one.
         administrator = f"sandbox-{secrets.token_hex(8)}"
         with closing(connect_to(sandbox, "root", password)) as connection:
@@ -201,6 +219,19 @@ def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
             yield restored
 
 
+def server_options(image: Image, sandboxes: Sandboxes) -> tuple[str, ...]:
+    """Options of every server that a backup is restored into."""
+    outgoing = OUTGOING_OPTIONS if sandboxes.reaching_out else ()
+    return (*SANDBOX_OPTIONS, *dialect_of(image, sandboxes).sandbox_options, *outgoing)
+
+
+def socket_options(socket: str | None, sandboxes: Sandboxes) -> tuple[str, ...]:
+    """Options for a server with a socket: on this machine's network it must not listen."""
+    if socket is None:
+        return ()
+    return (f"--socket={socket}", *(["--skip-networking"] if sandboxes.reaching_out else []))
+
+
 def connect_to(
     sandbox: Sandbox, user: str, password: str, *, several: bool = False
 ) -> "Connection[Any]":
@@ -209,9 +240,12 @@ def connect_to(
     return connect(user, password, host=host, port=port, socket=sandbox.socket, several=several)
 
 
-def _answers(sandbox: Sandbox, password: str) -> bool:
-    # While the official image initialises, a first server without a port answers too.
-    if b"port: 3306" not in sandbox.container.logs():
+def _answers(sandbox: Sandbox, password: str, closed: bool) -> bool:
+    # While the official image initialises, a first server without a port answers too. Where the
+    # lasting one has none either, it is told by being the container's first process.
+    if closed and sandbox.run(["cat", "/proc/1/comm"]).output.strip() != "mysqld":
+        return False
+    if not closed and b"port: 3306" not in sandbox.container.logs():
         return False
     try:
         connect_to(sandbox, "root", password).close()

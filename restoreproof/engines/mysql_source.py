@@ -68,6 +68,8 @@ class MySQLSource(SourceModel):
     ``accounts`` says whether users, roles and their privileges are backed up too, ``method``
     how full backups are made: as statements with mysqldump or as files with the CLONE plugin.
     ``probe_query`` is what a restored server has to do to be of use to the application.
+    ``join_as_replica`` has the audit try whether the newest recovery point, restored once more
+    into a server with a way to the network, can join the source as a replica.
     ``configuration`` and ``logs`` say where the server's files can be read. Without ``tls`` a
     connection is encrypted where the server can, as MySQL's own clients do.
     """
@@ -82,6 +84,7 @@ class MySQLSource(SourceModel):
     method: Literal["dump", "clone"] = "dump"
     heartbeat: Heartbeat | None = None
     probe_query: ApplicationProbe | None = None
+    join_as_replica: bool = False
     configuration: ServerFilesSource | None = None
     logs: ServerFilesSource | None = None
 
@@ -89,6 +92,12 @@ class MySQLSource(SourceModel):
     def _clones_are_whole(self) -> Self:
         if self.method == "clone" and self.databases:
             raise ValueError("method clone copies every database; leave out databases")
+        return self
+
+    @model_validator(mode="after")
+    def _replicas_are_whole(self) -> Self:
+        if self.join_as_replica and (self.databases or not self.accounts):
+            raise ValueError("a replica holds all; leave out databases and accounts: false")
         return self
 
 
@@ -113,6 +122,7 @@ def probe(context: SourceContext) -> None:
             binary_log=has_binary_log(connection),
             increments=context.increments,
             clone=source_of(context).method == "clone",
+            join=source_of(context).join_as_replica,
         )
         if lacking:
             what = f"the backup user lacks {', '.join(lacking)}"
@@ -157,8 +167,8 @@ def place_source_options(tools: Sandbox, context: SourceContext) -> None:
     if source.tls is not None:
         assert context.image is not None
         options = source.tls.options(dialect_of(context.image, context.sandboxes).family)
-    if authorities := _authorities(context):
-        tools.place(AUTHORITIES_FILE, authorities.encode())
+    if trusted := authorities(context):
+        tools.place(AUTHORITIES_FILE, trusted.encode())
         options["ssl-ca"] = AUTHORITIES_FILE
     content = options_file(user=user, password=password, host=host, port=port, **options)
     tools.place(OPTIONS_FILE, content)
@@ -179,10 +189,10 @@ def _encryption(context: SourceContext) -> ssl.SSLContext | None:
     wanted = source_of(context).tls
     if wanted is None:
         return None
-    authorities = _authorities(context)
+    found = authorities(context)
     where = f"component {context.component}"
     try:
-        encryption = ssl.create_default_context(cadata=authorities)
+        encryption = ssl.create_default_context(cadata=found)
     except (ssl.SSLError, ValueError):
         mend = "give a PEM file with the authority that signed the server's certificate"
         raise UserError(
@@ -190,13 +200,14 @@ def _encryption(context: SourceContext) -> ssl.SSLContext | None:
         ) from None
     # The certificates that a MySQL server makes for itself are not to the letter.
     encryption.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    encryption.check_hostname = bool(authorities) and wanted.identity
-    if not authorities:
+    encryption.check_hostname = bool(found) and wanted.identity
+    if not found:
         encryption.verify_mode = ssl.CERT_NONE
     return encryption
 
 
-def _authorities(context: SourceContext) -> str | None:
+def authorities(context: SourceContext) -> str | None:
+    """The certificates by which the policy tells the source, in PEM. Raise UserError."""
     wanted = source_of(context).tls
     if wanted is None or wanted.ca is None:
         return None

@@ -21,9 +21,13 @@ from restoreproof.engines.contract import BackupToRestore
 from restoreproof.engines.mysql_clone import ARCHIVE, METHOD_FACT, SETTINGS
 from restoreproof.engines.mysql_connection import ACCESS_DENIED
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
-from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_replay import replay_logs
-from restoreproof.engines.mysql_restored import SANDBOX_OPTIONS, RestoredMySQL, connect_to
+from restoreproof.engines.mysql_restored import (
+    RestoredMySQL,
+    connect_to,
+    server_options,
+    socket_options,
+)
 from restoreproof.engines.mysql_source import options_file
 from restoreproof.errors import SandboxTrouble
 from restoreproof.execution import engine_trouble
@@ -151,14 +155,14 @@ def waiting_server(
     Raise SandboxTrouble if the container does not start.
     """
 
-    options = (*SANDBOX_OPTIONS, *dialect_of(image, sandboxes).sandbox_options)
+    options = server_options(image, sandboxes)
 
     def command(socket: str | None) -> tuple[str, ...]:
         return (
             *("sh", "-c", WAIT_AND_SERVE, "restoreproof"),
             *("mysqld", "--no-defaults", "--persisted-globals-load=OFF", "--user=mysql"),
             *(f"--datadir={DATA}", f"--init-file={INIT_FILE}"),
-            f"--socket={socket or f'{PLACE}/mysqld.sock'}",
+            *(socket_options(socket, sandboxes) or [f"--socket={PLACE}/mysqld.sock"]),
             *(f"--{name.replace('_', '-')}={full.facts[name]}" for name in SETTINGS),
             *options,
         )

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from runs import Finished
@@ -15,6 +16,9 @@ from restoreproof.vault import StoredBackup
 
 MYSQL, INFLUXDB, GIT = "mysql", "influxdb", "ansible"
 ARTIFACTS = {MYSQL: "dump.sql.zst", INFLUXDB: "portable.tar.zst", GIT: "repository.bundle.zst"}
+
+JOINING = ("at_least: 100", "at_least: 100\n      join_as_replica: true")
+"""What has a policy ask that the restored server joins its source."""
 
 
 def nothing(_copy: VaultCopy) -> None:
@@ -254,6 +258,15 @@ SCENARIOS = (
         "log error-log.jsonl: another count",
         damage=rewrite(MYSQL, damage_content.drop_last_lines(5), "error-log.jsonl.zst"),
         also=frozenset({"RST-002"}),
+    ),
+    Scenario(
+        "MYS-006",
+        MYSQL,
+        "stored dump names transactions that its source never had",
+        "never had all of that",
+        damage=rewrite(MYSQL, partial(damage_content.change_gtid, by=1_000_000)),
+        policy=JOINING,
+        also=frozenset({"MYS-001"}),
     ),
     Scenario(
         "INF-001",
