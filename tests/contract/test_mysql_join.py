@@ -120,10 +120,12 @@ def test_source_that_stands_still_is_joined_too(source: Source) -> None:
     trusting = Encryption(ca="ca.pem", identity=False)
 
     with outside(source, backup) as server:
+        kept = "events_statements_history_long"
+        consumers = "UPDATE performance_schema.setup_consumers SET enabled = 'YES'"
+        rows(server.connection, f"{consumers} WHERE name = '{kept}'")
         found = server.join(named(source, host="localhost", tls=trusting).context)
         assert (found.unproven, found.fetched) == ("", 0)
-        kept = "SELECT sql_text FROM performance_schema.events_statements_history"
-        said = repr(rows(server.connection, kept))
+        said = repr(rows(server.connection, f"SELECT sql_text FROM performance_schema.{kept}"))
         assert "START REPLICA" in said
         assert PASSWORD not in said
         # The password was that of the source's user, and another is refused.
