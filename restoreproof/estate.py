@@ -26,7 +26,7 @@ from restoreproof.references import expand
 from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import Vault
 
-JOIN_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
 
 def open_vault(document: PolicyDocument) -> Vault:
@@ -144,12 +144,12 @@ def stream(policy: Path, chosen: Sequence[str], progress: Progress) -> None:
     stop, problems = threading.Event(), list[RestoreProofError]()
     with ExitStack() as stack:
         stack.callback(stop.set)
-        followers = [
+        ends = [
             stack.enter_context(_following(audited, vault, stop, progress, problems))
             for audited in streamed
         ]
-        while any(follower.is_alive() for follower in followers):
-            followers[0].join(JOIN_SECONDS)
+        while not all(ended.wait(POLL_SECONDS) for ended in ends):
+            pass
     if problems:
         raise problems[0]
 
@@ -161,7 +161,7 @@ def _following(
     stop: threading.Event,
     progress: Progress,
     problems: list[RestoreProofError],
-) -> Iterator[threading.Thread]:
+) -> Iterator[threading.Event]:
     def newest() -> Base:
         known = vault.backups(audited.name)
         if not known:
@@ -176,17 +176,20 @@ def _following(
             problems.append(InfrastructureError(str(failure), where=audited.name))
         except RestoreProofError as error:
             problems.append(error)
-        stop.set()
-
-    store = vault.stream(audited.name, newest().source_identity)
-    with store.locked():
-        thread = threading.Thread(target=follow, name=f"stream {audited.name}")
-        thread.start()
-        try:
-            yield thread
         finally:
             stop.set()
-            thread.join()
+            ended.set()
+
+    ended = threading.Event()
+    store = vault.stream(audited.name, newest().source_identity)
+    with store.locked():
+        threading.Thread(target=follow, name=f"stream {audited.name}").start()
+        try:
+            yield ended
+        finally:
+            stop.set()
+            # Python does not join a thread any more once joining it was interrupted.
+            ended.wait()
 
 
 def find_images(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import COMMAND, POLICY, Agama, Finished, audit_command, run, started
+from runs import COMMAND, POLICY, Agama, Finished, audit_command, left_by, run, started
 from scenarios import MYSQL
 
 from restoreproof.damage import VaultCopy
@@ -49,6 +49,7 @@ def test_a_stream_keeps_the_objective(
         done = streaming.finished()
     assert done.code == 0, done.output
     assert "stopped: what was streamed is stored" in done.output
+    assert left_by(done.process) == []
 
     finished = _audit(agama, copy.root, policy, tmp_path)
 
