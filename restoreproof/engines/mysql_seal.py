@@ -51,6 +51,12 @@ class Sealed:
     transactions: int
 
 
+def require_gtids(base: Base) -> None:
+    """Raise BackupFailed unless a stream can continue the base."""
+    if parsed_file_position(base.position) or not base.position:
+        raise BackupFailed("the source keeps no MySQL GTIDs (gtid_mode=ON), which a stream needs")
+
+
 def seal(base: Base, store: StreamStore) -> Sealed | None:
     """What the stored logs add to a backup; None if that is nothing.
 
@@ -63,8 +69,7 @@ def seal(base: Base, store: StreamStore) -> Sealed | None:
     numbers = [int(segment.name.rpartition(".")[2]) for segment in segments]
     if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         raise BackupFailed("a binary log in the midst of the stream is missing")
-    if parsed_file_position(base.position) or not base.position:
-        raise BackupFailed("the source keeps no GTIDs (gtid_mode), which a stream needs")
+    require_gtids(base)
     held, lengths, last, count = GtidSet(base.position), dict[str, int](), None, 0
     for segment in segments:
         lengths[segment.name] = 0

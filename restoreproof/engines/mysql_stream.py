@@ -24,6 +24,7 @@ from restoreproof.engines.mysql_binlog_reader import IN_USE
 from restoreproof.engines.mysql_connection import rows, value
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_position import log_position
+from restoreproof.engines.mysql_seal import require_gtids
 from restoreproof.engines.mysql_source import connect_source, place_source_options
 from restoreproof.errors import SandboxTrouble, SourceUnavailable
 from restoreproof.outcomes import BackupFailed
@@ -63,6 +64,7 @@ def follow(
     A source that goes away is waited for. Raise BackupFailed if what it gives does not continue
     what is stored, OutputUnwritable if it cannot be stored.
     """
+    require_gtids(newest())
     wait = FIRST_WAIT
     while not stop.is_set():
         before = _stored_bytes(store)

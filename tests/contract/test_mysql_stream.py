@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,14 @@ def test_a_gap_ends_the_stream(source: Source, vault: Vault) -> None:
 
     with pytest.raises(BackupFailed, match="were purged before they were stored; take a full"):
         ENGINE.follow(source.context, lambda: _base(vault), _store(vault), threading.Event(), print)
+
+
+def test_a_stream_needs_gtids(source: Source, vault: Vault) -> None:
+    """A base that is named by log and position is refused, and not tried for ever."""
+    base = replace(_base(vault), position="binlog.000001:4")
+
+    with pytest.raises(BackupFailed, match="keeps no MySQL GTIDs"):
+        ENGINE.follow(source.context, lambda: base, _store(vault), threading.Event(), print)
 
 
 def test_what_is_stored_is_read_with_care(source: Source, vault: Vault) -> None:
