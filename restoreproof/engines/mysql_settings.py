@@ -30,10 +30,11 @@ def named_as_at_source(connection: "Connection[Any]", backup: BackupToRestore) -
 
     Whether names differ by case is settled when a server is initialised. Raise SandboxTrouble.
     """
+    # Asked before, since the server may not outlive a load that fails.
+    before, here = backup.facts.get(NAMES), str(value(connection, f"SELECT @@GLOBAL.{NAMES}"))
     try:
         yield
     except RestoreFailed as failure:
-        before, here = backup.facts.get(NAMES), str(value(connection, f"SELECT @@GLOBAL.{NAMES}"))
         if before in (None, here):
             raise
         raise SandboxTrouble(
