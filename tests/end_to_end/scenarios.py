@@ -226,7 +226,7 @@ SCENARIOS = (
     Scenario(
         "MYS-003",
         MYSQL,
-        "restored server cannot write",
+        "restored MySQL server cannot write",
         "the restored server refuses the application's probe: The MySQL server is running with",
         tampering="refuse_rows",
     ),
