@@ -117,7 +117,7 @@ def test_probe_that_reads_too_little_is_no_use(server: RestoredMySQL, read: str,
     assert used.seen.endswith(seen)
 
 
-@pytest.mark.parametrize("statement", ["INSERT INTO app.nothing VALUES (1)", "SELEKT 1"])
+@pytest.mark.parametrize("statement", ["INSERT INTO app.nothing VALUES (1)", "CHOOSE 1"])
 def test_refused_probe_fails_with_the_servers_words(server: RestoredMySQL, statement: str) -> None:
     """A statement that the server refuses, the write or the read, is told in its own words."""
     for source in (probing(statement, "SELECT 1"), probing(WRITE, statement)):
