@@ -42,7 +42,7 @@ PREFIX = f"restoreproof-{os.getpid()}-"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
 """All that the images' entrypoints need to give up being root."""
 POLL_SECONDS = 0.05
-DEATH_SECONDS, CRASH_SECONDS = 5.0, 5.0
+DEATH_SECONDS, CRASH_SECONDS = 2.0, 5.0
 CRASH_LINES = 2000
 KILLED = (137, 143)
 """Exit codes of a container that something outside of it put an end to."""
