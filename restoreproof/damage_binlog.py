@@ -1,4 +1,4 @@
-"""Faults inside the binary logs of an increment, for ``VaultCopy.rewrite``: named functions.
+"""Faults inside the binary logs of an increment, for ``rewrite_logs``: named functions.
 
 Like those in ``damage_content`` they take an artifact's content and give it back with one fault
 in it, in memory, and an assertion says where the fault cannot be done.
@@ -10,7 +10,10 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 
-Change = Callable[[bytes], bytes]
+from restoreproof.damage import Change, VaultCopy
+from restoreproof.vault import StoredBackup
+
+LOGS = "binary-logs.tar.zst"
 MAGIC = b"\xfebin"
 HEADER_BYTES, CHECKSUM_BYTES = 19, 4
 SERVER = slice(HEADER_BYTES + 1, HEADER_BYTES + 17)
@@ -19,9 +22,25 @@ GTID_EVENTS = frozenset({33, 34, 42, 162})
 """Types of the events with which a transaction begins: with a GTID, without, tagged, MariaDB's."""
 
 
-def log_names(tar: bytes) -> list[str]:
-    """The names of the logs, in the order in which they are stored."""
-    return list(_logs(tar))
+def rewrite_logs(copy: VaultCopy, backup: StoredBackup, change: Change) -> None:
+    """Change a backup's logs, every hash over them, and the list of their names and lengths.
+
+    With the old list a fault would be told by that alone, and what is asked of the logs
+    themselves would never be seen to answer.
+    """
+    lists: dict[str, str] = {}
+
+    def noted(tar: bytes) -> bytes:
+        changed = change(tar)
+        logs = _logs(changed)
+        lists["logs"] = " ".join(logs)
+        lists["logs_bytes"] = " ".join(str(len(log)) for log in logs.values())
+        return changed
+
+    copy.rewrite(backup, LOGS, noted)
+    known = copy.vault.backups(backup.entry.component)
+    rewritten = next(one for one in known if one.id == backup.id)
+    copy.restate(rewritten, facts={**rewritten.manifest().facts, **lists})
 
 
 def drop_log(number: int) -> Change:
@@ -46,7 +65,7 @@ def swap_logs(one: int, other: int) -> Change:
     def change(logs: Mapping[str, bytes]) -> Mapping[str, bytes]:
         names = list(logs)
         names[one], names[other] = names[other], names[one]
-        return dict(zip(names, logs.values(), strict=True))
+        return dict(sorted(zip(names, logs.values(), strict=True)))
 
     return lambda tar: _in_logs(tar, change)
 

@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from mariadb_source import IMAGE
-from mysql_chains import LOGS, Source, flip, in_last_log, restored, server
+from mysql_chains import Source, flip, in_last_log, restored, server
 
 from restoreproof import engines
 from restoreproof.damage import Change, VaultCopy
-from restoreproof.damage_binlog import drop_last_transaction, drop_log
+from restoreproof.damage_binlog import drop_last_transaction, drop_log, rewrite_logs
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_replay import ledger, position_at
@@ -166,12 +166,16 @@ def test_tools_ask_the_server_who_it_is(
     assert ("TLS/SSL error" in asked.messages) == (wanted == 1)
 
 
-FAULTS: dict[str, Change] = {
-    "cut in an event": lambda tar: in_last_log(tar, lambda log: log[: len(log) * 3 // 4]),
-    "bit flipped": lambda tar: in_last_log(tar, lambda log: flip(log, 1)),
-    "last transaction lost": drop_last_transaction,
-    "log lost": drop_log(0),
+FAULTS: dict[str, tuple[Change, str]] = {
+    "cut in an event": (
+        lambda tar: in_last_log(tar, lambda log: log[: len(log) * 3 // 4]),
+        "binary log",
+    ),
+    "bit flipped": (lambda tar: in_last_log(tar, lambda log: flip(log, 1)), "binary log"),
+    "last transaction lost": (drop_last_transaction, "missing or too many"),
+    "log lost": (drop_log(0), "does not begin at"),
 }
+"""Each with words of the finding."""
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -180,11 +184,12 @@ def test_damaged_logs_are_noticed(
 ) -> None:
     """Under hashes made after the fault the logs are refused before any is replayed."""
     backup = next(one for one in copy.vault.backups("mysql") if one.id == chain[2].id)
-    copy.rewrite(backup, LOGS, FAULTS[fault])
+    change, words = FAULTS[fault]
+    rewrite_logs(copy, backup, change)
 
     with restored(source, copy.vault, chain[2].id) as attempt:
         assert attempt.failed_in == "replay"
-        assert "binary log" in attempt.failure
+        assert words in attempt.failure
 
 
 def test_what_no_increment_can_stand_on_fails_the_job(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from mysql_chains import (
-    LOGS,
     PASSWORD,
     Source,
     flip,
@@ -19,6 +18,7 @@ from mysql_chains import (
 )
 
 from restoreproof.damage import VaultCopy
+from restoreproof.damage_binlog import LOGS, rewrite_logs
 from restoreproof.engines.mysql_connection import connect, rows
 from restoreproof.images import Image, ensure
 from restoreproof.vault import StoredBackup
@@ -111,7 +111,7 @@ def test_an_increment_without_its_transactions_is_noticed(
 ) -> None:
     """An increment that replays nothing ends without an error, and is caught by its position."""
     last = next(one for one in copy.vault.backups("mysql") if one.id == chain[3].id)
-    copy.rewrite(last, LOGS, only_last_transaction_group)
+    rewrite_logs(copy, last, only_last_transaction_group)
     last = next(one for one in copy.vault.backups("mysql") if one.id == chain[3].id)
 
     with restored(source, copy.vault, last.id) as attempt:
@@ -128,7 +128,7 @@ def test_logs_of_two_increments_swapped_are_noticed(
     )
     manifest = early.manifest()
     content = b"".join(early.read(next(one for one in manifest.artifacts if one.name == LOGS)))
-    copy.rewrite(late, LOGS, lambda _: content)
+    rewrite_logs(copy, late, lambda _: content)
 
     with restored(source, copy.vault, chain[3].id) as attempt:
         assert attempt.failed_in == "replay"
@@ -141,7 +141,7 @@ def test_a_flipped_bit_in_a_log_is_noticed(
 ) -> None:
     """A bit flipped in an event, under hashes made after it, is refused or shows in the content."""
     last = next(one for one in copy.vault.backups("mysql") if one.id == chain[3].id)
-    copy.rewrite(last, LOGS, lambda tar: in_last_log(tar, lambda log: flip(log, seed)))
+    rewrite_logs(copy, last, lambda tar: in_last_log(tar, lambda log: flip(log, seed)))
 
     with restored(source, copy.vault, chain[3].id) as attempt:
         assert attempt.failure or not attempt.comparison.equal
@@ -152,7 +152,7 @@ def test_an_increment_cut_short_is_noticed(
 ) -> None:
     """A log that ends early replays without an error; the position gives it away."""
     last = next(one for one in copy.vault.backups("mysql") if one.id == chain[3].id)
-    copy.rewrite(last, LOGS, lambda tar: in_last_log(tar, lambda log: log[: len(log) * 3 // 4]))
+    rewrite_logs(copy, last, lambda tar: in_last_log(tar, lambda log: log[: len(log) * 3 // 4]))
 
     with restored(source, copy.vault, chain[3].id) as attempt:
         assert attempt.failed_in == "replay"

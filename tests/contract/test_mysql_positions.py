@@ -7,9 +7,10 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from mysql_chains import LOGS, Source, flip, in_last_log, restored, server
+from mysql_chains import Source, flip, in_last_log, restored, server
 
 from restoreproof.damage import Change, VaultCopy
+from restoreproof.damage_binlog import rewrite_logs
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_replay import ledger, position_at
 from restoreproof.engines.mysql_restored import RestoredMySQL
@@ -93,13 +94,23 @@ def test_any_instant_inside_comes_back(
     assert found[0][1] == count // 2
 
 
-FAULTS: dict[str, Change] = {
-    "log missing in the middle": lambda tar: _members(tar, lambda all_: [all_[0], *all_[2:]]),
-    "two logs swapped": lambda tar: _members(tar, lambda all_: [all_[0], all_[2], all_[1]]),
-    "last event lost": lambda tar: in_last_log(tar, _without_last_event),
-    "log cut short": lambda tar: in_last_log(tar, lambda log: log[:-5]),
-    "bit flipped": lambda tar: in_last_log(tar, lambda log: flip(log, 1)),
+FAULTS: dict[str, tuple[Change, str]] = {
+    "log missing in the middle": (
+        lambda tar: _members(tar, lambda all_: [all_[0], *all_[2:]]),
+        "does not begin at",
+    ),
+    "two logs swapped": (
+        lambda tar: _members(tar, lambda all_: [all_[0], all_[2], all_[1]]),
+        "missing or too many",
+    ),
+    "last event lost": (
+        lambda tar: in_last_log(tar, _without_last_event),
+        "missing or too many",
+    ),
+    "log cut short": (lambda tar: in_last_log(tar, lambda log: log[:-5]), "binary log"),
+    "bit flipped": (lambda tar: in_last_log(tar, lambda log: flip(log, 1)), "binary log"),
 }
+"""Each with words of the finding."""
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -108,11 +119,12 @@ def test_damaged_logs_are_noticed(
 ) -> None:
     """Under hashes made after the fault the logs are refused before any is replayed."""
     backup = next(one for one in copy.vault.backups("mysql") if one.id == chain[1].id)
-    copy.rewrite(backup, LOGS, FAULTS[fault])
+    change, words = FAULTS[fault]
+    rewrite_logs(copy, backup, change)
 
     with restored(source, copy.vault, chain[1].id) as attempt:
         assert attempt.failed_in == "replay"
-        assert "binary log" in attempt.failure
+        assert words in attempt.failure
 
 
 def test_increment_applied_twice_is_noticed(
@@ -124,7 +136,7 @@ def test_increment_applied_twice_is_noticed(
         for number in (1, 2)
     )
     content = b"".join(early.read(next(one for one in early.manifest().artifacts)))
-    copy.rewrite(late, LOGS, lambda _: content)
+    rewrite_logs(copy, late, lambda _: content)
 
     with restored(source, copy.vault, chain[2].id) as attempt:
         assert attempt.failed_in == "replay"
