@@ -43,6 +43,16 @@ def rewrite_logs(copy: VaultCopy, backup: StoredBackup, change: Change) -> None:
     copy.restate(rewritten, facts={**rewritten.manifest().facts, **lists})
 
 
+def in_log(number: int, change: Change) -> Change:
+    """Change one log, counted from the end if the number is negative."""
+
+    def changed(logs: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        name = list(logs)[number]
+        return {**logs, name: change(logs[name])}
+
+    return lambda tar: _in_logs(tar, changed)
+
+
 def drop_log(number: int) -> Change:
     """Leave out one log."""
 
@@ -56,7 +66,7 @@ def drop_log(number: int) -> Change:
 
 def empty_log(number: int) -> Change:
     """Keep of one log only what stands before its first transaction."""
-    return lambda tar: _in_log(tar, number, lambda log: log[: _transactions(log)[0]])
+    return in_log(number, lambda log: log[: _transactions(log)[0]])
 
 
 def swap_logs(one: int, other: int) -> Change:
@@ -72,12 +82,12 @@ def swap_logs(one: int, other: int) -> Change:
 
 def drop_last_event(tar: bytes) -> bytes:
     """Let the last log end before its last event, which is the commit of a transaction."""
-    return _in_log(tar, -1, lambda log: log[: _events(log)[-1][0]])
+    return in_log(-1, lambda log: log[: _events(log)[-1][0]])(tar)
 
 
 def drop_last_transaction(tar: bytes) -> bytes:
     """Let the last log end before its last transaction."""
-    return _in_log(tar, -1, lambda log: log[: _transactions(log)[-1]])
+    return in_log(-1, lambda log: log[: _transactions(log)[-1]])(tar)
 
 
 def drop_transaction(number: int) -> Change:
@@ -87,7 +97,7 @@ def drop_transaction(number: int) -> Change:
         begins = [*_transactions(log), len(log)]
         return log[: begins[number]] + log[begins[number + 1] :]
 
-    return lambda tar: _in_log(tar, -1, change)
+    return in_log(-1, change)
 
 
 def replace_in_events(old: bytes, new: bytes) -> Change:
@@ -98,7 +108,7 @@ def replace_in_events(old: bytes, new: bytes) -> Change:
         assert old in log, f"no event holds {old!r}"
         return _in_events(log, lambda _, event: event.replace(old, new))
 
-    return lambda tar: _in_log(tar, -1, change)
+    return in_log(-1, change)
 
 
 def change_server(tar: bytes) -> bytes:
@@ -110,7 +120,7 @@ def change_server(tar: bytes) -> bytes:
         other = bytes(byte ^ 0xFF for byte in event[SERVER])
         return event[: SERVER.start] + other + event[SERVER.stop :]
 
-    return _in_log(tar, -1, lambda log: _in_events(log, change))
+    return in_log(-1, lambda log: _in_events(log, change))(tar)
 
 
 def _in_events(log: bytes, change: Callable[[int, bytes], bytes]) -> bytes:
@@ -146,14 +156,6 @@ def _headers(log: bytes) -> Iterator[tuple[int, int]]:
         _, kind, _, size = struct.unpack_from("<IBII", log, at)
         yield at, kind
         at += size
-
-
-def _in_log(tar: bytes, number: int, change: Change) -> bytes:
-    def changed(logs: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        name = list(logs)[number]
-        return {**logs, name: change(logs[name])}
-
-    return _in_logs(tar, changed)
 
 
 def _in_logs(tar: bytes, change: Callable[[Mapping[str, bytes]], Mapping[str, bytes]]) -> bytes:

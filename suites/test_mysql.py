@@ -12,6 +12,7 @@ def test_restored_position_is_the_recorded_one(attempt, restored, observe):
     """
     position = attempt.manifest.position
     if not position:
+        # Nothing was recorded that the restored server could be held against.
         pytest.skip("the source keeps no GTIDs")
     observe(
         examined=1,
@@ -102,6 +103,7 @@ def test_restored_logs_reach_up_to_the_backup(attempt, restored, observe):
     """
     found = restored.check_logs()
     if not found.examined:
+        # What the policy promises and nobody stored cannot be seen to be whole.
         pytest.skip("the backup holds no logs")
     differences = [str(one) for one in attempt.comparison.differences if one.kind == "log"]
     observe(
@@ -113,6 +115,7 @@ def test_restored_logs_reach_up_to_the_backup(attempt, restored, observe):
     assert not differences
     assert found.reaches
     if missing := attempt.manifest.facts.get("server_logs_missing"):
+        # What came back is whole, but it is not all that the server writes.
         pytest.skip(missing)
 
 
@@ -140,12 +143,14 @@ def test_restored_server_joins_its_source(attempt, restored, audited, observe):
     }
     observe(seen="the restored server cannot join its source", **noted)
     if reason := restored.why_not_join(audited.context):
+        # What could not be tried says nothing of the backup; the reason names what is in the way.
         pytest.skip(reason)
     with audited.attempt_outside(attempt.target) as again:
         if again.restored is None:
             pytest.fail(f"restored once more it failed in '{again.failed_in}': {again.failure}")
         found = again.restored.join(audited.context)
     if found.unproven:
+        # What is in the way lies between the two servers, not in the backup.
         pytest.skip(found.unproven)
     observe(
         seen=f"{found.fetched} transactions fetched in {found.took.total_seconds():.1f} s, over"

@@ -12,6 +12,7 @@ def test_schedule_can_meet_the_objective(component, objectives, in_words, observ
     """
     promised = component.rpo_promised
     if promised.value is None:
+        # Without a schedule no gap is promised, and none can be held against the objective.
         pytest.skip(promised.basis)
     observe(
         examined=1,
@@ -49,6 +50,7 @@ def test_measured_loss_is_within_objective(restored, audited, objectives, in_wor
     """
     measured = audited.rpo_measured
     if measured.value is None:
+        # Without a heartbeat on either side nothing in the data tells what was lost.
         pytest.skip(measured.basis)
     observe(
         examined=1,
@@ -79,6 +81,7 @@ def test_increments_stand_on_the_backup_before(component, observe):
     its base: nothing is missing in between.
     """
     if not component.increments:
+        # No chain was looked at; whether an increment was due is what SCH-002 asks.
         pytest.skip("the vault holds no increment")
     problems = component.broken_chains()
     observe(

@@ -11,6 +11,14 @@ from pathlib import Path
 import restoreproof
 
 PASSPHRASE = "correct horse"
+ESTATE = """\
+estate: Harbour
+objectives: {rpo: 1h, rto: 4h, restore_test_every: 31d}
+vault: {location: vault}
+signing: {identity: identity/signer.p12, passphrase: "${PASSPHRASE}"}
+components:
+"""
+"""How a policy of one component begins."""
 NO_DOCKER = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
 """Almost everything here needs no engine, and is run where none answers."""
 DOCKER = {"DOCKER_HOST": os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")}
@@ -25,11 +33,12 @@ class Outcome:
     printed: str
 
 
-def run(folder: Path, *arguments: str, **environment: str) -> Outcome:
-    """Run the real command line in a folder."""
+def run(folder: Path, *arguments: str, limit: int = 0, **environment: str) -> Outcome:
+    """Run the real command line in a folder; ``limit`` is how many bytes a file may have."""
+    bounded = ("prlimit", f"--fsize={limit}") if limit else ()
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     done = subprocess.run(
-        [sys.executable, "-m", "restoreproof.cli", *arguments],
+        [*bounded, sys.executable, "-m", "restoreproof.cli", *arguments],
         cwd=folder,
         env={
             **kept,
@@ -41,9 +50,11 @@ def run(folder: Path, *arguments: str, **environment: str) -> Outcome:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=180,
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    for secret in (value for name, value in environment.items() if name.endswith("PASSWORD")):
+        assert secret not in done.stdout + done.stderr
     return Outcome(done.returncode, tuple(done.stderr.splitlines()), done.stdout + done.stderr)
 
 
@@ -56,18 +67,22 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def run_all(folder: Path, *commands: Sequence[str], **environment: str) -> list[Outcome]:
+def run_all(
+    folder: Path, *commands: Sequence[str], limit: int = 0, **environment: str
+) -> list[Outcome]:
     """Run several commands side by side."""
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return list(pool.map(lambda words: run(folder, *words, **environment), commands))
+        return list(
+            pool.map(lambda words: run(folder, *words, limit=limit, **environment), commands)
+        )
 
 
 def mistakes(
-    folder: Path, *commands: Sequence[str], code: int = 2, **environment: str
+    folder: Path, *commands: Sequence[str], code: int = 2, limit: int = 0, **environment: str
 ) -> list[str]:
     """Run commands each of which must fail with one line and leave every file as it was."""
     before = files(folder)
-    outcomes = run_all(folder, *commands, **environment)
+    outcomes = run_all(folder, *commands, limit=limit, **environment)
     assert files(folder) == before
     for outcome in outcomes:
         assert outcome.code == code, outcome.printed
@@ -75,6 +90,6 @@ def mistakes(
     return [outcome.messages[0] for outcome in outcomes]
 
 
-def mistake(folder: Path, *words: str, code: int = 2, **environment: str) -> str:
+def mistake(folder: Path, *words: str, code: int = 2, limit: int = 0, **environment: str) -> str:
     """Run one such command."""
-    return mistakes(folder, words, code=code, **environment)[0]
+    return mistakes(folder, words, code=code, limit=limit, **environment)[0]

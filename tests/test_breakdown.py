@@ -21,70 +21,49 @@ def changed(of: Breakdown, **parts: Part | None) -> Breakdown:
     return of.model_copy(update={"parts": tuple(part for part in kept.values() if part)})
 
 
-@pytest.mark.parametrize(
-    ("expected", "seen", "places"),
-    [
-        (ROWS, ROWS, ""),
-        (ROWS, changed(ROWS, at_1=None), "row 2 of 3 in the order of `id` is lost"),
-        (ROWS, changed(ROWS, at_0=Part("-7", 1, "x")), "row 1 of 3 in the order of `id` differs"),
-        (ROWS, changed(ROWS, more=Part("5", 1, "x")), "a row was not backed up"),
-        (KEYLESS, changed(KEYLESS, at_0=Part("aa", 4, "")), "a row is there 4 times and not 2"),
-        (
-            KEYLESS,
-            changed(KEYLESS, at_1=Part("cc", 1, "")),
-            "a row is lost, a row was not backed up",
-        ),
-        (
-            RANGES,
-            changed(RANGES, at_0=Part("9", 3, "x")),
-            "1 row lost among rows 1 to 4 of 10 in the order of `id`",
-        ),
-        (
-            RANGES,
-            changed(RANGES, at_1=Part("19", 2, "x")),
-            "2 rows too many after row 4 of 10 in the order of `id`",
-        ),
-        (
-            RANGES,
-            changed(RANGES, at_2=Part("29", 1, "x")),
-            "a difference at row 5 of 10 in the order of `id`",
-        ),
-        (
-            RANGES,
-            changed(RANGES, at_2=Part("29", 1, "x"), at_3=Part("", 5, "x")),
-            "a difference among rows 5 to 10 of 10 in the order of `id`",
-        ),
-        (RANGES, RANGES.model_copy(update={"parts": RANGES.parts[1:]}), ""),
-        (RANGES, Breakdown(order="`id`"), ""),
-    ],
-)
-def test_places_are_named_without_values(expected: Breakdown, seen: Breakdown, places: str) -> None:
-    """Rows are named by their place, ranges by the rows in them; what cannot be said is not."""
-    assert narrowed(expected, seen, show_values=False) == places
+ORDER = "in the order of `id`"
+ROW_20_LOST = changed(ROWS, at_1=None)
+ROW_7_OTHER = changed(ROWS, at_0=Part("-7", 1, "x"))
+ROW_5_MORE = changed(ROWS, more=Part("5", 1, "x"))
+DOUBLED = changed(KEYLESS, at_0=Part("aa", 4, ""))
+REPLACED = changed(KEYLESS, at_1=Part("cc", 1, ""))
+ONE_FEWER = changed(RANGES, at_0=Part("9", 3, "x"))
+TWO_MORE = changed(RANGES, at_1=Part("19", 2, "x"))
+ONE_MORE = changed(RANGES, at_1=Part("19", 1, "x"))
+ONE_OTHER = changed(RANGES, at_2=Part("29", 1, "x"))
+LAST_OTHER = changed(RANGES, at_3=Part("", 5, "x"))
+TWO_OTHER = changed(ONE_OTHER, at_3=Part("", 5, "x"))
+FEWER_PARTS = RANGES.model_copy(update={"parts": RANGES.parts[1:]})
 
 
 @pytest.mark.parametrize(
-    ("expected", "seen", "places"),
+    ("expected", "seen", "places", "keys"),
     [
-        (ROWS, changed(ROWS, at_1=None), "row 2 of 3 in the order of `id` (20) is lost"),
-        (ROWS, changed(ROWS, more=Part("5", 1, "x")), "a row (5) was not backed up"),
-        (
-            RANGES,
-            changed(RANGES, at_1=Part("19", 1, "x")),
-            "1 row too many after row 4 of 10 in the order of `id` (after 9, up to 19)",
-        ),
-        (
-            RANGES,
-            changed(RANGES, at_3=Part("", 5, "x")),
-            "a difference among rows 6 to 10 of 10 in the order of `id` (after 29)",
-        ),
+        (ROWS, ROWS, "", ""),
+        (ROWS, ROW_20_LOST, "row 2 of 3 {} is lost", " (20)"),
+        (ROWS, ROW_7_OTHER, "row 1 of 3 {} differs", " (-7)"),
+        (ROWS, ROW_5_MORE, "a row{keys} was not backed up", " (5)"),
+        (KEYLESS, DOUBLED, "a row is there 4 times and not 2", ""),
+        (KEYLESS, REPLACED, "a row is lost, a row was not backed up", ""),
+        (RANGES, ONE_FEWER, "1 row lost among rows 1 to 4 of 10 {}", " (up to 9)"),
+        (RANGES, ONE_MORE, "1 row too many after row 4 of 10 {}", " (after 9, up to 19)"),
+        (RANGES, TWO_MORE, "2 rows too many after row 4 of 10 {}", " (after 9, up to 19)"),
+        (RANGES, ONE_OTHER, "a difference at row 5 of 10 {}", " (after 19, up to 29)"),
+        (RANGES, LAST_OTHER, "a difference among rows 6 to 10 of 10 {}", " (after 29)"),
+        (RANGES, TWO_OTHER, "a difference among rows 5 to 10 of 10 {}", " (after 19)"),
+        (RANGES, FEWER_PARTS, "", ""),
+        (RANGES, Breakdown(order="`id`"), "", ""),
     ],
 )
-def test_keys_are_named_where_they_may_be(
-    expected: Breakdown, seen: Breakdown, places: str
+def test_places_are_named_and_values_only_on_request(
+    expected: Breakdown, seen: Breakdown, places: str, keys: str
 ) -> None:
-    """With the policy's leave keys stand beside the places."""
-    assert narrowed(expected, seen, show_values=True) == places
+    """Rows are named by their place, ranges by the rows in them; what cannot be said is not.
+
+    With the policy's leave keys stand beside the places.
+    """
+    assert narrowed(expected, seen, show_values=False) == places.format(ORDER, keys="")
+    assert narrowed(expected, seen, show_values=True) == places.format(ORDER + keys, keys=keys)
 
 
 def test_columns_are_named_with_what_is_known_of_them() -> None:

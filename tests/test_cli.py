@@ -5,32 +5,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from commands import DOCKER, PASSPHRASE, files, mistake, mistakes, run, run_all
+from commands import DOCKER, ESTATE, PASSPHRASE, files, mistake, mistakes, run, run_all
 from vaults import open_vault, store
 
 from restoreproof.signing import create_identity
 
-GIT = """\
-estate: Harbour
-objectives: {rpo: 1h, rto: 4h, restore_test_every: 31d}
-vault: {location: vault}
-signing: {identity: identity/signer.p12, passphrase: "${PASSPHRASE}"}
-components:
-  playbooks:
+GIT = f"""\
+{ESTATE}  playbooks:
     engine: git
-    source: {repository: playbooks.git}
+    source: {{repository: playbooks.git}}
     coverage: [playbook]
 """
-MYSQL = """\
-estate: Harbour
-objectives: {rpo: 1h, rto: 4h, restore_test_every: 31d}
-vault: {location: vault}
-signing: {identity: identity/signer.p12, passphrase: "${PASSPHRASE}"}
-components:
-  database:
+MYSQL = f"""\
+{ESTATE}  database:
     engine: mysql
     image: restoreproof/mysql:9.7
-    source: {host: 127.0.0.1, port: 1, user: backup, password: "${DATABASE_PASSWORD}"}
+    source: {{host: 127.0.0.1, port: 1, user: backup, password: "${{DATABASE_PASSWORD}}"}}
     coverage: [data]
 """
 

@@ -21,7 +21,7 @@ from restoreproof import engines, images
 from restoreproof.clock import system_clock
 from restoreproof.damage import Change, VaultCopy
 from restoreproof.demo.mysql import statements
-from restoreproof.demo.servers import address, publish
+from restoreproof.demo.servers import address, publish, wait_until
 from restoreproof.engines.contract import BackupToRestore, Restored, SourceContext
 from restoreproof.engines.mysql import MySQL
 from restoreproof.engines.mysql_connection import connect, quoted, rows, user_databases
@@ -39,11 +39,10 @@ from restoreproof.vault import StoredBackup, Vault
 ROOT_PASSWORD, BACKUP_PASSWORD = "root-secret", "planted-backup-secret"
 VARIABLE = "MYSQL_BENCH_PASSWORD"
 SEED_VARIABLE = "FAULT_SEED"
-START_SECONDS = 60
 SHOWN = 150
 """How many characters of a finding the matrix shows."""
 DUMP, ACCOUNTS, PRIVILEGES = "dump.sql.zst", "accounts.sql.zst", "privileges.sql.zst"
-LOGS = "binary-logs.tar.zst"
+UNLOGGED = "SET SESSION sql_log_bin = 0"
 FILES = folder("fixtures") / "agama" / "mysql"
 
 
@@ -75,6 +74,14 @@ class Server:
             for line in lines:
                 rows(connection, line)
 
+    def answers(self) -> bool:
+        """Whether the server is up."""
+        try:
+            self.run("SELECT 1")
+        except (pymysql.MySQLError, OSError):
+            return False
+        return True
+
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of one statement."""
         with closing(self.connect()) as connection:
@@ -96,9 +103,9 @@ def server(*options: str) -> Iterator[Server]:
     publish(container, (3306,), Sandboxes("bench").labels("source"))
     with engine_trouble(), container:
         made = Server(*address(container, 3306), container)
-        _wait(made)
+        wait_until(made.answers, container, what="the source")
         with closing(made.connect()) as connection:
-            rows(connection, "SET SESSION sql_log_bin = 0")
+            rows(connection, UNLOGGED)
             for line in statements((FILES / "backup-user.sql").read_text(encoding="utf-8")):
                 rows(connection, line)
             alter = "ALTER USER 'backup'@'%%' IDENTIFIED BY %s ACCOUNT UNLOCK"
@@ -109,18 +116,6 @@ def server(*options: str) -> Iterator[Server]:
 def image() -> Image:
     """MySQL as Debian packages it."""
     return images.ensure("restoreproof/mysql:9.7", lambda _: None)
-
-
-def _wait(made: Server) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            made.run("SELECT 1")
-        except (pymysql.MySQLError, OSError):
-            assert time.monotonic() < deadline, "the source did not start"
-            time.sleep(0.1)
-        else:
-            return
 
 
 class OneSandbox(MySQL):
@@ -242,3 +237,8 @@ def content(backup: StoredBackup, artifact: str) -> bytes:
     """An artifact's content."""
     described = next(one for one in backup.manifest().artifacts if one.name == artifact)
     return b"".join(backup.read(described))
+
+
+def instead(other: bytes) -> Change:
+    """Other content in place of an artifact's."""
+    return lambda _: other

@@ -1,21 +1,26 @@
 """A MySQL server with a vault of its own, chains of it, and faults inside their binary logs."""
 
 import random
-import tarfile
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
+from mysql_bench import same
+from pymysql.connections import Connection
 from testcontainers.core.container import DockerContainer
 
 from restoreproof import engines
 from restoreproof.clock import system_clock
-from restoreproof.damage import Change
+from restoreproof.damage import Change, VaultCopy
+from restoreproof.damage_binlog import rewrite_logs
+from restoreproof.demo.servers import wait_until
 from restoreproof.engines.contract import SourceContext, Until
 from restoreproof.engines.mysql_connection import connect, rows
 from restoreproof.engines.mysql_source import Encryption, MySQLSource
@@ -27,8 +32,10 @@ from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import StoredBackup, Vault
 
 PASSWORD = "source-secret"
-LOGS = "binary-logs.tar.zst"
-START_SECONDS = 60
+WORK = "REPLACE INTO app.t VALUES ({n}, {n})"
+PURGE_SECONDS = 60
+DRAWN = 10_000
+"""Writers draw numbers below it."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,60 @@ class Source:
     vault: Vault
     port: int
 
+    def connect(self) -> "Connection[Any]":
+        """A connection as root."""
+        return connect("root", PASSWORD, host="127.0.0.1", port=self.port)
+
     def run(self, *statements: str) -> None:
         """Run statements as the estate's application would."""
-        with closing(connect("root", PASSWORD, host="127.0.0.1", port=self.port)) as connection:
+        with closing(self.connect()) as connection:
             for statement in statements:
                 rows(connection, statement)
+
+    def purge_logs(self) -> None:
+        """Leave the server no binary log but a new one; one that is still read stays a while."""
+        deadline = time.monotonic() + PURGE_SECONDS
+        with closing(self.connect()) as connection:
+            rows(connection, "FLUSH BINARY LOGS")
+            while len(rows(connection, "SHOW BINARY LOGS")) > 1:
+                assert time.monotonic() < deadline, "a log cannot be purged"
+                rows(connection, "PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+                time.sleep(0.1)
+
+    def answers(self) -> bool:
+        """Whether the server is up."""
+        try:
+            self.run("SELECT 1")
+        except pymysql.MySQLError:
+            return False
+        return True
+
+    def described(self, **changes: object) -> "Source":
+        """The same server, which the policy describes in another way."""
+        other = self.context.source.model_copy(update=changes)
+        return replace(self, context=replace(self.context, source=other))
+
+    @contextmanager
+    def writing(self, *statements: str) -> Iterator[None]:
+        """Write with a drawn ``{n}`` all the while, as an application does."""
+        stop = threading.Event()
+
+        def write() -> None:
+            drawn = random.Random(7)
+            with closing(self.connect()) as connection:
+                while not stop.is_set():
+                    number = drawn.randrange(DRAWN)
+                    for statement in statements:
+                        rows(connection, statement.format(n=number))
+
+        with ThreadPoolExecutor(1, thread_name_prefix="writer") as pool:
+            writer = pool.submit(write)
+            try:
+                yield
+            finally:
+                stop.set()
+            # A writer that died of an error would have left the source in peace.
+            writer.result()
 
     def back_up(self, base: StoredBackup | None = None) -> JobResult:
         """Take a full backup, or an increment on a base."""
@@ -106,20 +162,8 @@ def server(
         vault = Vault(str(place / "vault"))
         vault.prepare()
         made = Source(context, vault, port)
-        _wait(made)
+        wait_until(made.answers, container, what="the source")
         yield made
-
-
-def _wait(source: Source) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            source.run("SELECT 1")
-        except pymysql.MySQLError:
-            assert time.monotonic() < deadline, "the source did not start"
-            time.sleep(0.1)
-        else:
-            return
 
 
 @contextmanager
@@ -142,23 +186,29 @@ def restored(
         yield attempt
 
 
+@contextmanager
+def restored_exactly(source: Source, backup: StoredBackup) -> Iterator[RestoreAttempt]:
+    """A recovery point, restored with equal content and at its own position."""
+    with restored(source, source.vault, backup.id) as attempt:
+        assert attempt.restored is not None, attempt.failure
+        assert attempt.manifest is not None
+        assert attempt.comparison.equal, [str(one) for one in attempt.comparison.differences]
+        found, expected = attempt.restored.position, attempt.manifest.position
+        assert found == expected, f"{found} and not {expected}"
+        yield attempt
+
+
+def is_refused(
+    source: Source, copy: VaultCopy, backup: StoredBackup, change: Change, words: str
+) -> None:
+    """Logs that were changed, under hashes made after it, do not come back: it is said why."""
+    rewrite_logs(copy, same(copy.vault, backup), change)
+    with restored(source, copy.vault, backup.id) as attempt:
+        assert attempt.failed_in == "replay", attempt.failed_in
+        assert words in attempt.failure, attempt.failure
+
+
 def flip(log: bytes, seed: int) -> bytes:
     # Past the header and the format description, where the transactions are.
     at = random.Random(seed).randrange(len(log) // 2, len(log))
     return log[:at] + bytes([log[at] ^ 1]) + log[at + 1 :]
-
-
-def only_last_transaction_group(tar: bytes) -> bytes:
-    return in_last_log(tar, lambda log: log[:200])
-
-
-def in_last_log(tar: bytes, change: Change) -> bytes:
-    with tarfile.open(fileobj=BytesIO(tar)) as archive:
-        members = [(one, archive.extractfile(one).read()) for one in archive.getmembers()]  # type: ignore[union-attr]
-    out = BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for number, (member, content) in enumerate(members):
-            changed = change(content) if number == len(members) - 1 else content
-            member.size = len(changed)
-            archive.addfile(member, BytesIO(changed))
-    return out.getvalue()

@@ -1,4 +1,9 @@
-"""SQL of a small shop with one of everything that a fault can be done to."""
+"""A small shop with one of everything that a fault can be done to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mysql_bench import Server, server
 
 TABLES = """
 CREATE DATABASE other;
@@ -49,3 +54,11 @@ GRANT ALL ON shop.* TO owner@`%`;
 """
 
 STATEMENTS = tuple(one.strip() for one in TABLES.split(";\n") if one.strip())
+
+
+@contextmanager
+def shop() -> Iterator[Server]:
+    """A server of its own with the shop."""
+    with server() as made:
+        made.run(*STATEMENTS)
+        yield made

@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from mariadb_source import IMAGE
-from mysql_chains import Source, flip, in_last_log, restored, server
+from mysql_chains import Source, flip, is_refused, restored, restored_exactly, server
 
 from restoreproof import engines
 from restoreproof.damage import Change, VaultCopy
-from restoreproof.damage_binlog import drop_last_transaction, drop_log, rewrite_logs
+from restoreproof.damage_binlog import drop_last_transaction, drop_log, in_log
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_replay import ledger, position_at
@@ -105,26 +105,15 @@ def _work(source: Source, number: int) -> None:
     )
 
 
-@pytest.fixture
-def copy(source: Source, chain: list[StoredBackup], tmp_path: Path) -> VaultCopy:
-    """A copy of the chain's vault that may be damaged."""
-    assert chain
-    return VaultCopy.of(source.vault.root, tmp_path / "copy")
-
-
 @pytest.mark.parametrize("link", range(4))
 def test_every_boundary_comes_back_exactly(
     source: Source, chain: list[StoredBackup], link: int
 ) -> None:
     """Rows, past rows, sequences, routines, accounts and position are equal at each boundary."""
-    with restored(source, source.vault, chain[link].id) as attempt:
-        assert attempt.failure == ""
-        assert [str(one) for one in attempt.comparison.differences] == []
-        assert attempt.comparison.equal
-        assert attempt.manifest is not None
-        facts = attempt.manifest.facts
-        assert attempt.manifest.position == f"{facts['log_file']}:{facts['log_position']}"
-        assert attempt.restored.position == attempt.manifest.position  # type: ignore[union-attr]
+    manifest = chain[link].manifest()
+    file, offset = manifest.facts["log_file"], manifest.facts["log_position"]
+    assert manifest.position == f"{file}:{offset}"
+    with restored_exactly(source, chain[link]) as attempt:
         assert ("replayed by mariadb-binlog" in attempt.limits) == (link > 0)
 
 
@@ -167,11 +156,8 @@ def test_tools_ask_the_server_who_it_is(
 
 
 FAULTS: dict[str, tuple[Change, str]] = {
-    "cut in an event": (
-        lambda tar: in_last_log(tar, lambda log: log[: len(log) * 3 // 4]),
-        "binary log",
-    ),
-    "bit flipped": (lambda tar: in_last_log(tar, lambda log: flip(log, 1)), "binary log"),
+    "cut in an event": (in_log(-1, lambda log: log[: len(log) * 3 // 4]), "binary log"),
+    "bit flipped": (in_log(-1, lambda log: flip(log, 1)), "binary log"),
     "last transaction lost": (drop_last_transaction, "missing or too many"),
     "log lost": (drop_log(0), "does not begin at"),
 }
@@ -183,13 +169,7 @@ def test_damaged_logs_are_noticed(
     source: Source, chain: list[StoredBackup], copy: VaultCopy, fault: str
 ) -> None:
     """Under hashes made after the fault the logs are refused before any is replayed."""
-    backup = next(one for one in copy.vault.backups("mysql") if one.id == chain[2].id)
-    change, words = FAULTS[fault]
-    rewrite_logs(copy, backup, change)
-
-    with restored(source, copy.vault, chain[2].id) as attempt:
-        assert attempt.failed_in == "replay"
-        assert words in attempt.failure
+    is_refused(source, copy, chain[2], *FAULTS[fault])
 
 
 def test_what_no_increment_can_stand_on_fails_the_job(
@@ -204,7 +184,7 @@ def test_what_no_increment_can_stand_on_fails_the_job(
     copy.restate(copy.newest("mysql"), source_identity="another-server")
     assert "another server" in source.back_up(copy.newest("mysql")).problem
 
-    source.run("FLUSH BINARY LOGS", "PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+    source.purge_logs()
     assert "were purged; take a full backup" in source.back_up(chain[-1]).problem
 
     source.run("RESET MASTER", *(["DO SLEEP(1)", "FLUSH BINARY LOGS"] * 3))

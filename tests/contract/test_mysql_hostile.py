@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-import mysql_shop
 import pytest
-from mysql_bench import DUMP, Bench, Server, image, same, server
+from mysql_bench import DUMP, Bench, Server, image, same
+from mysql_shop import shop
 
 from restoreproof import damage_content as faults
 from restoreproof import docker_engine
@@ -155,8 +155,7 @@ class Listener:
 @pytest.fixture(scope="module")
 def source() -> Iterator[Server]:
     """The shop."""
-    with server() as made:
-        made.run(*mysql_shop.STATEMENTS)
+    with shop() as made:
         yield made
 
 

@@ -1,40 +1,25 @@
 """A restored server joins a real source as its replica, or the answer says why it does not."""
 
-import random
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from mysql_chains import PASSWORD, Source, restored, server
+from mysql_chains import PASSWORD, WORK, Source, restored, server
 
 from restoreproof import docker_engine
-from restoreproof.engines.mysql_connection import connect, rows
+from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_join import Joined
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_server_files import ContainerFiles
 from restoreproof.engines.mysql_source import Encryption, MySQLSource, probe
 from restoreproof.errors import SourceUnavailable
-from restoreproof.images import Image, ensure
+from restoreproof.images import Image
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.vault import StoredBackup
 
 Joining = Callable[[Source, StoredBackup], Joined]
-
-
-@pytest.fixture(scope="module")
-def image() -> Image:
-    """MySQL as Debian packages it."""
-    return ensure("restoreproof/mysql:9.7", print)
-
-
-@pytest.fixture(scope="module")
-def monkeymodule() -> Iterator[pytest.MonkeyPatch]:
-    """Environment of this module."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 @pytest.fixture(scope="module")
@@ -58,40 +43,16 @@ def outside(source: Source, backup: StoredBackup) -> Iterator[RestoredMySQL]:
         yield attempt.restored
 
 
-@contextmanager
-def writing(source: Source) -> Iterator[None]:
-    """The application goes on writing all the while."""
-    stop = threading.Event()
-
-    def write() -> None:
-        drawn = random.Random(7)
-        with closing(connect("root", PASSWORD, host="127.0.0.1", port=source.port)) as connection:
-            while not stop.is_set():
-                number = drawn.randrange(10_000)
-                rows(connection, "REPLACE INTO app.t VALUES (%s, %s)", (number, number))
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        writer.join()
-
-
-def named(source: Source, **changes: object) -> Source:
-    """The same server, which the policy describes in another way."""
-    described = source.context.source.model_copy(update=changes)
-    return replace(source, context=replace(source.context, source=described))
-
-
 def test_chain_joins_a_source_that_is_written_to(source: Source) -> None:
     """An increment's end catches up under load, and neither side keeps anything of it."""
     full = source.stored()
     source.run("INSERT INTO app.t VALUES (20001, 1)")
     increment = source.stored(full)
 
-    with writing(source), outside(source, increment) as server:
+    with (
+        source.writing(WORK),
+        outside(source, increment) as server,
+    ):
         assert server.why_not_join(source.context) == ""
         found = server.join(source.context)
 
@@ -102,7 +63,7 @@ def test_chain_joins_a_source_that_is_written_to(source: Source) -> None:
         closed = "SELECT @@GLOBAL.skip_networking, @@GLOBAL.skip_replica_start"
         assert rows(server.connection, closed) == [(1, 1)]
         assert PASSWORD not in server.sandbox.container.logs().decode()
-    with closing(connect("root", PASSWORD, host="127.0.0.1", port=source.port)) as connection:
+    with closing(source.connect()) as connection:
         assert len(rows(connection, "SHOW BINARY LOGS")) >= 1
         held = rows(connection, "SELECT COUNT(*) FROM information_schema.tables"
                     " WHERE table_schema = 'app'")  # fmt: skip
@@ -123,13 +84,13 @@ def test_source_that_stands_still_is_joined_too(source: Source) -> None:
         kept = "events_statements_history_long"
         consumers = "UPDATE performance_schema.setup_consumers SET enabled = 'YES'"
         rows(server.connection, f"{consumers} WHERE name = '{kept}'")
-        found = server.join(named(source, host="localhost", tls=trusting).context)
+        found = server.join(source.described(host="localhost", tls=trusting).context)
         assert (found.unproven, found.fetched) == ("", 0)
         said = repr(rows(server.connection, f"SELECT sql_text FROM performance_schema.{kept}"))
         assert "START REPLICA" in said
         assert PASSWORD not in said
         # The password was that of the source's user, and another is refused.
-        wrong = named(source, user="nobody").context
+        wrong = source.described(user="nobody").context
         assert "cannot be reached" in server.join(wrong).unproven
         assert "cannot be reached" in server.why_not_join(wrong)
 
@@ -137,7 +98,7 @@ def test_source_that_stands_still_is_joined_too(source: Source) -> None:
 def test_clone_joins_too(source: Source) -> None:
     """A data directory that came back is a replica's as well."""
     source.run("INSTALL PLUGIN clone SONAME 'mysql_clone.so'")
-    cloned = named(source, method="clone")
+    cloned = source.described(method="clone")
     backup = cloned.stored()
     source.run("INSERT INTO app.t VALUES (25001, 1)")
 
@@ -169,25 +130,25 @@ def test_user_without_the_privilege_is_named(
         "CREATE USER meagre IDENTIFIED BY 'source-secret'",
         "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, REPLICATION CLIENT, RELOAD ON *.* TO meagre",
     )
-    meagre = named(source, user="meagre", join_as_replica=True)
+    meagre = source.described(user="meagre", join_as_replica=True)
     without = replace(meagre.context, increments=False)
 
     with pytest.raises(SourceUnavailable, match=r"lacks REPLICATION SLAVE on \*\.\*"):
         probe(without)
-    probe(replace(named(meagre, join_as_replica=False).context, increments=False))
+    probe(replace(meagre.described(join_as_replica=False).context, increments=False))
     with restored(source, source.vault, source.stored().id) as attempt:
         assert isinstance(attempt.restored, RestoredMySQL)
         assert "REPLICATION SLAVE" in attempt.restored.why_not_join(without)
         monkeypatch.setenv("TEST_JOIN_LONG", "x" * 33)
-        endless = named(source, password="${TEST_JOIN_LONG}").context
+        endless = source.described(password="${TEST_JOIN_LONG}").context
         assert "no password" in attempt.restored.why_not_join(endless)
 
 
 def test_purged_logs_are_a_finding(source: Source) -> None:
     """A source that no longer has the logs after the backup is not to be joined from there."""
     backup = source.stored()
-    source.run("INSERT INTO app.t VALUES (40001, 1)", "FLUSH BINARY LOGS")
-    source.run("PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+    source.run("INSERT INTO app.t VALUES (40001, 1)")
+    source.purge_logs()
 
     with outside(source, backup) as server:
         with pytest.raises(RestoreFailed, match=r"reading from the source: .*purged") as caught:
@@ -204,7 +165,7 @@ def test_source_with_another_history_is_a_finding(source: Source) -> None:
         assert isinstance(attempt.restored, RestoredMySQL)
         with pytest.raises(RestoreFailed, match="never had all of that"):
             attempt.restored.why_not_join(source.context)
-        gone = named(source, port=1).context
+        gone = source.described(port=1).context
         assert "cannot be reached" in attempt.restored.why_not_join(gone)
         assert "cannot be reached" in attempt.restored.join(gone).unproven
         # A sandbox without a network, as every other is.

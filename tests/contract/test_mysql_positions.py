@@ -1,30 +1,22 @@
 """Chains of a MySQL server without GTIDs: files and positions are all that tell where it stood."""
 
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from io import BytesIO
-from pathlib import Path
 
 import pytest
-from mysql_chains import Source, flip, in_last_log, restored, server
+from mysql_bench import content
+from mysql_chains import Source, flip, is_refused, restored, restored_exactly, server
 
 from restoreproof.damage import Change, VaultCopy
-from restoreproof.damage_binlog import rewrite_logs
+from restoreproof.damage_binlog import LOGS, drop_last_event, drop_log, in_log, swap_logs
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_replay import ledger, position_at
 from restoreproof.engines.mysql_restored import RestoredMySQL
-from restoreproof.images import Image, ensure
+from restoreproof.images import Image
 from restoreproof.restore import to_restore
 from restoreproof.vault import StoredBackup
 
 WITHOUT_GTIDS = "--gtid-mode=OFF --enforce-gtid-consistency=OFF"
-
-
-@pytest.fixture(scope="module")
-def image() -> Image:
-    """MySQL as Debian packages it."""
-    return ensure("restoreproof/mysql:9.7", print)
 
 
 @pytest.fixture(scope="module")
@@ -52,25 +44,15 @@ def chain(source: Source) -> list[StoredBackup]:
     return [full, first, source.stored(first)]
 
 
-@pytest.fixture
-def copy(source: Source, chain: list[StoredBackup], tmp_path: Path) -> VaultCopy:
-    """A copy of the chain's vault that may be damaged."""
-    assert chain
-    return VaultCopy.of(source.vault.root, tmp_path / "copy")
-
-
 @pytest.mark.parametrize("link", range(3))
 def test_every_boundary_comes_back_exactly(
     source: Source, chain: list[StoredBackup], link: int
 ) -> None:
     """Content and position are equal; what stands in two increments is applied once."""
-    with restored(source, source.vault, chain[link].id) as attempt:
-        assert attempt.failure == ""
-        assert [str(one) for one in attempt.comparison.differences] == []
-        assert attempt.manifest is not None
-        facts = attempt.manifest.facts
-        assert attempt.manifest.position == f"{facts['log_file']}:{facts['log_position']}"
-        assert attempt.restored.position == attempt.manifest.position  # type: ignore[union-attr]
+    manifest = chain[link].manifest()
+    file, offset = manifest.facts["log_file"], manifest.facts["log_position"]
+    assert manifest.position == f"{file}:{offset}"
+    with restored_exactly(source, chain[link]) as attempt:
         assert ("without GTIDs" in attempt.limits) == (link > 0)
 
 
@@ -95,20 +77,11 @@ def test_any_instant_inside_comes_back(
 
 
 FAULTS: dict[str, tuple[Change, str]] = {
-    "log missing in the middle": (
-        lambda tar: _members(tar, lambda all_: [all_[0], *all_[2:]]),
-        "does not begin at",
-    ),
-    "two logs swapped": (
-        lambda tar: _members(tar, lambda all_: [all_[0], all_[2], all_[1]]),
-        "missing or too many",
-    ),
-    "last event lost": (
-        lambda tar: in_last_log(tar, _without_last_event),
-        "missing or too many",
-    ),
-    "log cut short": (lambda tar: in_last_log(tar, lambda log: log[:-5]), "binary log"),
-    "bit flipped": (lambda tar: in_last_log(tar, lambda log: flip(log, 1)), "binary log"),
+    "log missing in the middle": (drop_log(1), "does not begin at"),
+    "two logs swapped": (swap_logs(1, 2), "missing or too many"),
+    "last event lost": (drop_last_event, "missing or too many"),
+    "log cut short": (in_log(-1, lambda log: log[:-5]), "binary log"),
+    "bit flipped": (in_log(-1, lambda log: flip(log, 1)), "binary log"),
 }
 """Each with words of the finding."""
 
@@ -118,29 +91,15 @@ def test_damaged_logs_are_noticed(
     source: Source, chain: list[StoredBackup], copy: VaultCopy, fault: str
 ) -> None:
     """Under hashes made after the fault the logs are refused before any is replayed."""
-    backup = next(one for one in copy.vault.backups("mysql") if one.id == chain[1].id)
-    change, words = FAULTS[fault]
-    rewrite_logs(copy, backup, change)
-
-    with restored(source, copy.vault, chain[1].id) as attempt:
-        assert attempt.failed_in == "replay"
-        assert words in attempt.failure
+    is_refused(source, copy, chain[1], *FAULTS[fault])
 
 
 def test_increment_applied_twice_is_noticed(
     source: Source, chain: list[StoredBackup], copy: VaultCopy
 ) -> None:
     """The logs of the increment before, given once more, lead to another position."""
-    early, late = (
-        next(one for one in copy.vault.backups("mysql") if one.id == chain[number].id)
-        for number in (1, 2)
-    )
-    content = b"".join(early.read(next(one for one in early.manifest().artifacts)))
-    rewrite_logs(copy, late, lambda _: content)
-
-    with restored(source, copy.vault, chain[2].id) as attempt:
-        assert attempt.failed_in == "replay"
-        assert "missing or too many" in attempt.failure
+    early = content(chain[1], LOGS)
+    is_refused(source, copy, chain[2], lambda _: early, "missing or too many")
 
 
 def test_what_no_increment_can_stand_on_fails_the_job(
@@ -157,34 +116,10 @@ def test_what_no_increment_can_stand_on_fails_the_job(
     switched = source.back_up(copy.newest("mysql"))
     assert "switched since" in switched.problem
 
-    source.run("FLUSH BINARY LOGS", "PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+    source.purge_logs()
     purged = source.back_up(chain[2])
     assert "were purged; take a full backup" in purged.problem
 
     source.run("RESET BINARY LOGS AND GTIDS", "INSERT INTO app.t VALUES (77, 7)")
     reset = source.back_up(chain[0])
     assert "history no longer holds" in reset.problem
-
-
-def _without_last_event(log: bytes) -> bytes:
-    position = 4
-    while position < len(log):
-        last, position = (
-            position,
-            position + int.from_bytes(log[position + 9 : position + 13], "little"),
-        )
-    return log[:last]
-
-
-def _members(tar: bytes, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
-    """Other contents under the names of the logs; the names of those that are gone are gone."""
-    with tarfile.open(fileobj=BytesIO(tar)) as archive:
-        contents = {one: archive.extractfile(one).read() for one in archive.getmembers()}  # type: ignore[union-attr]
-    out = BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        changed = change(list(contents.values()))
-        kept = [one for one, content in contents.items() if content in changed]
-        for member, content in zip(kept, changed, strict=True):
-            member.size = len(content)
-            archive.addfile(member, BytesIO(content))
-    return out.getvalue()

@@ -15,19 +15,13 @@ from restoreproof.engines.mysql_gtids import GtidSet
 from restoreproof.engines.mysql_relay import apply_as_relay_logs
 from restoreproof.engines.mysql_replay import LOGS, ledger
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
-from restoreproof.images import Image, ensure
+from restoreproof.images import Image
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.restore import to_restore
 from restoreproof.sandbox import Sandbox, Sandboxes
 from restoreproof.vault import StoredBackup
 
 FOLDER = "/var/tmp/logs"  # inside a sandbox
-
-
-@pytest.fixture(scope="module")
-def image() -> Image:
-    """MySQL as Debian packages it."""
-    return ensure("restoreproof/mysql:9.7", print)
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mysql_chains import PASSWORD, Source, restored, server
+from mysql_chains import Source, restored, server
 
 from restoreproof import engines
 from restoreproof.engines.contract import STREAMED, Base
-from restoreproof.engines.mysql_connection import connect, rows, value
+from restoreproof.engines.mysql_connection import rows, value
 from restoreproof.engines.mysql_gtids import GtidSet
 from restoreproof.errors import UserError
-from restoreproof.images import Image, ensure
+from restoreproof.images import Image
 from restoreproof.jobs import JobResult, base_of, seal_stream
 from restoreproof.outcomes import BackupFailed
 from restoreproof.stream_store import StreamStore
@@ -23,12 +23,6 @@ from restoreproof.vault import StoredBackup, Vault
 
 PATIENCE_SECONDS = 60
 ENGINE = engines.load("mysql")
-
-
-@pytest.fixture(scope="module")
-def image() -> Image:
-    """MySQL as Debian packages it."""
-    return ensure("restoreproof/mysql:9.7", print)
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +79,13 @@ def _until(condition: Callable[[], object]) -> None:
 
 
 def _executed(source: Source) -> GtidSet:
-    with closing(connect("root", PASSWORD, host="127.0.0.1", port=source.port)) as connection:
+    with closing(source.connect()) as connection:
         return GtidSet(str(value(connection, "SELECT @@GLOBAL.gtid_executed")))
 
 
 def _lose_connections(source: Source) -> None:
     """End the connections that send the log, as a network does."""
-    with closing(connect("root", PASSWORD, host="127.0.0.1", port=source.port)) as connection:
+    with closing(source.connect()) as connection:
         listed = "SELECT id FROM performance_schema.processlist WHERE command LIKE 'Binlog Dump%'"
         for (number,) in rows(connection, listed):
             rows(connection, f"KILL {number}")
@@ -151,8 +145,8 @@ def test_a_second_stream_is_refused(vault: Vault) -> None:
 
 def test_a_gap_ends_the_stream(source: Source, vault: Vault) -> None:
     """Logs that were purged while nobody streamed are named, with the mend."""
-    source.run("INSERT INTO app.t VALUES ()", "FLUSH BINARY LOGS", "INSERT INTO app.t VALUES ()")
-    source.run("PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+    source.run("INSERT INTO app.t VALUES ()")
+    source.purge_logs()
 
     with pytest.raises(BackupFailed, match="were purged before they were stored; take a full"):
         ENGINE.follow(source.context, lambda: _base(vault), _store(vault), threading.Event(), print)

@@ -1,0 +1,1 @@
+"""Stands here so that modules beside it can be imported by the tests of every folder."""
