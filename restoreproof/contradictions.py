@@ -132,7 +132,7 @@ def loss(planned: Planned, plan: Plan) -> Ruling:
     """RPO-001: what the schedule allows to be lost is no more than the objective."""
     rpo, worst = planned.objectives.rpo, plan.loss
     amount = allowed_loss(planned, plan)
-    made = EVERY[worst.next.kind]
+    made = EVERY["incremental" if any(run.kind == "incremental" for run in plan.runs) else "full"]
     often = f"every {duration(worst.gap)}" if plan.is_even else f"up to {duration(worst.gap)} apart"
     subject = "changes stored as they happen" if planned.streams else f"{made} {often}"
     return Ruling(
@@ -289,7 +289,8 @@ def _mend_of_loss(planned: Planned, plan: Plan) -> str:
     if STREAMED in kinds and not planned.streams:
         means.append("stream the changes (`continuous: true`)")
     kind = "incremental" if "incremental" in kinds else "full"
-    room = rpo - plan.duration(kind)
+    # A job that is not known yet takes some time all the same.
+    room = rpo - max(plan.duration(kind), rpo / 20)
     if room > NOTHING:
         means.append(f"run {EVERY[kind]} at least every {duration(_rounded_down(room))}")
     else:

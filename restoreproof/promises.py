@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from restoreproof import schedule
+from restoreproof.contradictions import estate_rulings
 from restoreproof.engines.contract import STREAMED, Engine
 from restoreproof.evidence import CheckRecord, PromiseRecord, Verdict, worst
 from restoreproof.policy import COVERAGE_KINDS, Component, Policy
@@ -96,6 +97,20 @@ def promises(
         f"a restore is tested at least every {duration(objectives.restore_test_every)}",
         "this run is one restore test; earlier runs are not examined yet",
     )
+
+
+def uncovered(policy: Policy) -> Iterator[PromiseRecord]:
+    """What the document behind the policy names as backed up, and the policy does not back up."""
+    for ruling in estate_rulings(policy):
+        if not ruling.holds:
+            yield PromiseRecord(
+                id=f"{ruling.component}.promised-coverage",
+                component=ruling.component,
+                promise=ruling.expected,
+                verdict=Verdict.FAILED,
+                checks=(),
+                reason=f"{ruling.seen}: {ruling.mend}",
+            )
 
 
 def judge(

@@ -86,7 +86,16 @@ class Plan:
     @cached_property
     def loss(self) -> Loss:
         """The most that can be lost in the year if every job is done as planned."""
-        return max(self._losses(), key=lambda loss: loss.amount)
+        return max(self.losses, key=lambda loss: loss.amount)
+
+    @property
+    def losses(self) -> Iterator[Loss]:
+        """What can be lost at most before each job of the year has stored its backup."""
+        newest, *later = sorted(self.runs, key=lambda run: (run.end, run.at))
+        for run in later:
+            if run.at > newest.at:
+                yield Loss(newest, run)
+                newest = run
 
     @property
     def is_even(self) -> bool:
@@ -132,10 +141,3 @@ class Plan:
 
     def _year(self, expressions: tuple[str, ...]) -> list[datetime]:
         return due_over_a_year(expressions, self.schedule.time_zone, self.start)
-
-    def _losses(self) -> Iterator[Loss]:
-        newest, *later = sorted(self.runs, key=lambda run: (run.end, run.at))
-        for run in later:
-            if run.at > newest.at:
-                yield Loss(newest, run)
-                newest = run
