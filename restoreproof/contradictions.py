@@ -290,7 +290,7 @@ def _mend_of_loss(planned: Planned, plan: Plan) -> str:
         means.append("stream the changes (`continuous: true`)")
     kind = "incremental" if "incremental" in kinds else "full"
     # A job that is not known yet takes some time all the same.
-    room = rpo - max(plan.duration(kind), rpo / 20)
+    room = rpo - (plan.duration(kind) if kind in plan.durations else rpo / 20)
     if room > NOTHING:
         means.append(f"run {EVERY[kind]} at least every {duration(_rounded_down(room))}")
     else:
