@@ -132,11 +132,22 @@ def stream(
 
 @policy_app.command("check")
 def policy_check(policy: PolicyArgument) -> None:
-    """Validate a policy: all mistakes at once, each with its line and the mend."""
+    """Hold a policy's promises against each other. Exit 0 sound, 1 contradictions, 2 not valid."""
     with _reported():
-        document = _module("policy_file").read_policy(policy)
-        count = len(document.policy.components)
-        typer.echo(f"{policy}: valid, {count} components of the estate {document.policy.estate}")
+        found = _module("policy_check").check(policy, _module("clock").system_clock())
+        for line in found.lines():
+            typer.echo(line)
+    raise typer.Exit(1 if found.contradictions else 0)
+
+
+@policy_app.command("explain")
+def policy_explain(policy: PolicyArgument) -> None:
+    """Say what a policy promises, its worst cases, the next ten runs, and show its week."""
+    with _reported():
+        now = _module("clock").system_clock()
+        found = _module("policy_check").check(policy, now)
+        for line in _module("policy_explain").explain(found, now):
+            typer.echo(line)
 
 
 @app.command("report")

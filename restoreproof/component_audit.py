@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from restoreproof import recovery_objectives
+from restoreproof.contradictions import Planned, Ruling, known_durations, rulings
 from restoreproof.engines.contract import CLOCK_AHEAD, STREAMED, Clock, Engine, SourceContext
 from restoreproof.errors import SourceUnavailable
 from restoreproof.evidence import Measure
 from restoreproof.images import Image
 from restoreproof.jobs import JobResult, base_for_next, run_job, seal_stream
 from restoreproof.outcomes import RestoreFailed
-from restoreproof.policy import Component, Objectives, Schedule
+from restoreproof.policy import Audit, Component, Objectives, Schedule
 from restoreproof.recovery_objectives import Disaster
 from restoreproof.references import SourceModel
 from restoreproof.restore import (
@@ -41,7 +42,7 @@ class ComponentAudit:
     engine: Engine[SourceModel]
     context: SourceContext
     clock: Clock
-    show_values: bool = False
+    audits: Audit
     backups: tuple[StoredBackup, ...] = ()
     targets: tuple[Target, ...] = ()
     instant: Target | None = None
@@ -110,7 +111,7 @@ class ComponentAudit:
             self.image,
             self.context.sandboxes,
             self.clock,
-            show_values=self.show_values,
+            show_values=self.audits.show_values,
         ) as attempt:
             self.attempts.append(attempt)
             if target.newest and attempt.restored is not None:
@@ -173,7 +174,45 @@ class ComponentAudit:
     @property
     def rpo_promised(self) -> Measure:
         """The loss that the schedule allows."""
-        return recovery_objectives.promised_rpo(self.component, self.backups, self.lost_at)
+        return recovery_objectives.promised_rpo(self.planned)
+
+    @property
+    def planned(self) -> Planned:
+        """What is known of the component without a restore."""
+        durations = known_durations(self.backups)
+        return Planned(
+            self.name,
+            self.component,
+            self.objectives,
+            self.audits,
+            self.engine,
+            self.lost_at,
+            durations,
+        )
+
+    @property
+    def plans_increments(self) -> bool:
+        """Whether the policy plans increments, whether or not the engine makes them."""
+        return self.planned.plans_increments
+
+    @property
+    def limits_retention(self) -> bool:
+        """Whether the policy has backups removed by and by."""
+        return self.planned.limits_retention
+
+    @property
+    def limits_retention_twice(self) -> bool:
+        """Whether the policy says in days and in another way what is kept."""
+        return self.planned.limits_retention_twice
+
+    @property
+    def plans_audits(self) -> bool:
+        """Whether the policy says when audits run."""
+        return self.audits.schedule is not None
+
+    def ruling(self, rule: str) -> Ruling | None:
+        """What a rule says of the policy; None if it does not apply."""
+        return next((one for one in rulings(self.planned) if one.rule == rule), None)
 
     @property
     def rpo_kept(self) -> Measure:

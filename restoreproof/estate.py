@@ -80,7 +80,7 @@ def open_components(
                 engine,
                 context,
                 clock,
-                show_values=policy.audit.show_values,
+                policy.audit,
             )
         )
     return components

@@ -232,6 +232,35 @@ class Measure(Record):
     basis: str
 
 
+class PlannedRecord(Record):
+    """Backup jobs that the schedule asks for in one half hour, at their first."""
+
+    at: datetime
+    kind: str
+    jobs: int
+
+
+class SpanRecord(Record):
+    """A time from one instant to another."""
+
+    begin: datetime
+    end: datetime
+
+
+class WeekRecord(Record):
+    """A week of a schedule: its jobs, and when a failure would lose more than the RPO.
+
+    It begins and ends at midnight by the clocks of ``time_zone``.
+    """
+
+    begin: datetime
+    end: datetime
+    time_zone: str
+    continuous: bool
+    planned: tuple[PlannedRecord, ...]
+    exposed: tuple[SpanRecord, ...]
+
+
 class ComponentRecord(Record):
     """The result of one component."""
 
@@ -245,6 +274,8 @@ class ComponentRecord(Record):
     rpo_kept: Measure
     rpo_measured: Measure
     rto_measured: Measure
+    week: WeekRecord | None = None
+    """The week of the run; None without a schedule."""
 
 
 class Run(Record):

@@ -5,7 +5,7 @@ Unknown keys are refused, and every mistake is reported at once with file, line 
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
@@ -16,16 +16,18 @@ from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     create_model,
-    field_validator,
     model_validator,
 )
 
 from restoreproof import engines
 from restoreproof.durations import Duration
 from restoreproof.references import Secret, SourceModel
+from restoreproof.sizes import Size
 
 COVERAGE_KINDS = ("data", "configuration", "logs", "playbook", "inventory")
 CoverageKind = Literal["data", "configuration", "logs", "playbook", "inventory"]
@@ -47,7 +49,32 @@ def _check_cron(expression: str) -> str:
     return expression
 
 
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 Cron = Annotated[str, AfterValidator(_check_cron)]
+CRON_FORM = {"type": "string"}
+Crons = Annotated[
+    tuple[Cron, ...],
+    BeforeValidator(_as_list),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [CRON_FORM, {"type": "array", "items": CRON_FORM, "minItems": 1}]}),
+]
+"""One cron expression, or several of which each counts."""
+
+
+def _check_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(
+            f"unknown time zone {name!r}; write one such as UTC or Europe/Paris"
+        ) from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_check_zone)]
 
 
 class PolicyModel(BaseModel):
@@ -65,30 +92,19 @@ class Objectives(PolicyModel):
 
 
 class Schedule(PolicyModel):
-    """When full and incremental backups are due.
+    """When full and incremental backups are due: one cron expression each, or a list of them.
 
     ``continuous`` says that changes are stored as they happen, by ``restoreproof stream``.
     """
 
-    full: Cron
-    incremental: Cron | None = None
+    full: Crons
+    incremental: Crons | None = None
     continuous: bool = False
-    time_zone: str = "UTC"
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError):
-            raise ValueError(
-                f"unknown time zone {name!r}; write one such as UTC or Europe/Paris"
-            ) from None
-        return name
+    time_zone: TimeZone = "UTC"
 
     @property
-    def kinds(self) -> dict[str, str]:
-        """Kind of backup to cron expression."""
+    def kinds(self) -> dict[str, tuple[str, ...]]:
+        """Kind of backup to cron expressions."""
         return {"full": self.full} | ({"incremental": self.incremental} if self.incremental else {})
 
 
@@ -122,6 +138,8 @@ class Component(PolicyModel):
     coverage: tuple[CoverageKind, ...] = Field(min_length=1)
     schedule: Schedule | None = None
     retention: Retention | None = None
+    expected_size: Size | None = None
+    """How much the component holds in production, unpacked, in bytes."""
     source: SourceModel
 
     @model_validator(mode="after")
@@ -134,9 +152,16 @@ class Component(PolicyModel):
 
 
 class Vault(PolicyModel):
-    """Where backups live: a folder, relative to the policy's own."""
+    """Where backups live: a folder, relative to the policy's own.
+
+    The other keys say what no folder shows: which ``host`` its disk belongs to, where the copy
+    off the site lies, and what encrypts it. They are the policy's word, and examined by nobody.
+    """
 
     location: str
+    host: str = ""
+    off_site_copy: str = ""
+    encryption: str = ""
 
 
 class Signing(PolicyModel):
@@ -149,11 +174,14 @@ class Signing(PolicyModel):
 class Audit(PolicyModel):
     """How audits go about it: which backups are restored, and what findings may say.
 
-    With ``show_values`` a difference names keys of rows; without it, their places.
+    With ``show_values`` a difference names keys of rows; without it, their places. ``schedule``
+    says when audits run, each of which is a restore test.
     """
 
     restore: Literal["all", "newest"] = "all"
     show_values: bool = False
+    schedule: Crons | None = None
+    time_zone: TimeZone = "UTC"
 
 
 class Policy(PolicyModel):
@@ -162,6 +190,10 @@ class Policy(PolicyModel):
     estate: str = Field(min_length=1)
     description: str = ""
     owner: str = ""
+    next_review: date | None = None
+    """The day by which somebody looks over the policy again."""
+    promised_coverage: dict[str, tuple[CoverageKind, ...]] = Field(default_factory=dict)
+    """What the document behind the policy names as backed up, so that nothing is forgotten."""
     objectives: Objectives
     integrity_checks: Literal["every-audit"] | None = None
     restoration_criteria: tuple[str, ...] = ()

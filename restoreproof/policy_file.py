@@ -29,6 +29,10 @@ WORDS = {
     "too_short": ("is empty", "name at least one"),
     "literal_error": ("no value that is known", "use {expected}"),
     "greater_than_equal": ("less than {ge}", "write {ge} or more"),
+    **dict.fromkeys(
+        ("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"),
+        ("not a date", "write year, month and day, such as 2027-01-31"),
+    ),
     "tuple_type": ("not a list", "write it in brackets: [one, another]"),
     "dict_type": SECTION,
     "model_type": SECTION,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from restoreproof import schedule
+from restoreproof.contradictions import estate_rulings
 from restoreproof.engines.contract import STREAMED, Engine
 from restoreproof.evidence import CheckRecord, PromiseRecord, Verdict, worst
 from restoreproof.policy import COVERAGE_KINDS, Component, Policy
@@ -24,8 +25,8 @@ REQUIRED = {
     "inventory": RESTORED,
     "rpo": ("RPO-001", "RPO-002", "RPO-003"),
     "rto": ("RTO-001",),
-    "full": ("SCH-001",),
-    "incremental": ("SCH-002", "INC-001", "RST-004"),
+    "full": ("SCH-001", "POL-001"),
+    "incremental": ("SCH-002", "INC-001", "RST-004", "POL-001", "POL-002"),
     "continuous": ("STR-001", "RST-004"),
     "integrity": ("VLT-001",),
     "versions": ("GIT-001", "GIT-002"),
@@ -96,6 +97,20 @@ def promises(
         f"a restore is tested at least every {duration(objectives.restore_test_every)}",
         "this run is one restore test; earlier runs are not examined yet",
     )
+
+
+def uncovered(policy: Policy) -> Iterator[PromiseRecord]:
+    """What the document behind the policy names as backed up, and the policy does not back up."""
+    for ruling in estate_rulings(policy):
+        if not ruling.holds:
+            yield PromiseRecord(
+                id=f"{ruling.component}.promised-coverage",
+                component=ruling.component,
+                promise=ruling.expected,
+                verdict=Verdict.FAILED,
+                checks=(),
+                reason=f"{ruling.seen}: {ruling.mend}",
+            )
 
 
 def judge(

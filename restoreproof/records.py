@@ -20,20 +20,24 @@ from restoreproof.evidence import (
     Measure,
     Objectives,
     PhaseRecord,
+    PlannedRecord,
     PolicyRecord,
     PromiseRecord,
     Run,
     Severity,
+    SpanRecord,
     Verdict,
+    WeekRecord,
     worst,
 )
 from restoreproof.jobs import JobResult
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import Component
-from restoreproof.promises import judge, promises
+from restoreproof.promises import judge, promises, uncovered
 from restoreproof.redaction import redact
 from restoreproof.restore import RestoreAttempt, Target
 from restoreproof.vault import StoredBackup
+from restoreproof.week import week_of
 
 if TYPE_CHECKING:
     from restoreproof.audit import AuditRun
@@ -52,7 +56,8 @@ def evidence(run: AuditRun, observed: Environment) -> Evidence:
         for name, component in run.policy.components.items()
     )
     jobs = tuple(_job(audited, job) for audited in run.components for job in audited.jobs)
-    verdict = worst(component.verdict for component in components)
+    judged = [component.verdict for component in components]
+    verdict = worst([*judged, *(promise.verdict for promise in promised)])
     return Evidence(
         run=Run(
             id=run.id,
@@ -82,11 +87,12 @@ def evidence(run: AuditRun, observed: Environment) -> Evidence:
 
 def _promises(run: AuditRun, checks: Sequence[CheckRecord]) -> tuple[PromiseRecord, ...]:
     audited = {one.name for one in run.components}
-    return tuple(
+    judged = (
         judge(promise, checks, audited=name in audited)
         for name, component in run.policy.components.items()
         for promise in promises(name, component, run.policy, engines.load(component.engine))
     )
+    return (*judged, *uncovered(run.policy))
 
 
 def _policy(run: AuditRun) -> PolicyRecord:
@@ -132,6 +138,23 @@ def _component(
         rpo_kept=audited.rpo_kept if audited else LEFT_OUT,
         rpo_measured=audited.rpo_measured if audited else LEFT_OUT,
         rto_measured=audited.rto_measured if audited else LEFT_OUT,
+        week=_week(audited, run.started_at) if audited else None,
+    )
+
+
+def _week(audited: ComponentAudit, at: datetime) -> WeekRecord | None:
+    week = week_of(audited.planned, at)
+    if week is None:
+        return None
+    return WeekRecord(
+        begin=week.begin,
+        end=week.end,
+        time_zone=week.time_zone,
+        continuous=audited.streams,
+        planned=tuple(
+            PlannedRecord(at=run.at, kind=run.kind, jobs=jobs) for run, jobs in week.slots()
+        ),
+        exposed=tuple(SpanRecord(begin=span.begin, end=span.end) for span in week.exposed),
     )
 
 
@@ -243,6 +266,11 @@ def _reason(
         shown = [
             f"{c.component} ({c.id}): {c.reason or f'expected {c.expected}, saw {c.seen}'}"
             for c in bad
+        ]
+        shown += [
+            f"{one.component}: {one.promise}: {one.reason}"
+            for one in promised
+            if one.verdict is verdict and not one.checks
         ]
     else:
         shown = [f"{check.component} ({check.id}): {check.reason}" for check in bad]

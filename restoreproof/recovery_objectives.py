@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from restoreproof import schedule
+from restoreproof import contradictions
+from restoreproof.contradictions import Planned
 from restoreproof.evidence import Measure
-from restoreproof.policy import Component
 from restoreproof.restore import RestoreAttempt
 from restoreproof.vault import StoredBackup
 from restoreproof.wording import duration
 
 NOTHING = timedelta()
-STREAM_DELAY = timedelta(seconds=10)
-"""How far a running stream may lag behind its source."""
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """How far a source's clock may be from ours before its heartbeats prove nothing."""
 
@@ -29,19 +27,15 @@ class Disaster:
     newest_heartbeat: datetime | None
 
 
-def promised_rpo(component: Component, backups: Sequence[StoredBackup], now: datetime) -> Measure:
-    """The loss that the schedule allows: its longest gap and the longest job known."""
-    if component.schedule is None:
+def promised_rpo(planned: Planned) -> Measure:
+    """The loss that the schedule allows: its longest gap and the job that ends it."""
+    plan = planned.plan
+    if plan is None:
         return Measure(value=None, basis="the policy gives no schedule")
-    if component.schedule.continuous:
-        basis = "changes are stored as they happen; STR-001 says how far that went"
-        return Measure(value=STREAM_DELAY, basis=basis)
-    gap = schedule.longest_gap(component.schedule, now)
-    jobs = [backup.entry.finished_at - backup.entry.started_at for backup in backups]
-    longest = max([NOTHING, *jobs])
-    job = f"the longest job of {duration(longest)}" if jobs else "no job known yet"
-    basis = f"longest gap of the schedule ({duration(gap)}) and {job}"
-    return Measure(value=gap + longest, basis=basis)
+    return Measure(
+        value=contradictions.allowed_loss(planned, plan),
+        basis=contradictions.loss_basis(planned, plan),
+    )
 
 
 def kept_rpo(backups: Sequence[StoredBackup], disaster: Disaster) -> Measure:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from weasyprint import HTML, Attachment
 from weasyprint.urls import URLFetcher
 
-from restoreproof import wording
+from restoreproof import week_picture, wording
 from restoreproof.errors import UserError
 from restoreproof.evidence import (
     AttemptRecord,
@@ -150,6 +150,8 @@ def _templates() -> Environment:
         "sign": wording.sign,
         "w3c": lambda value: f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "ticks": ticks,
+        "week_days": week_picture.days,
+        "week_words": week_picture.in_words,
         "tally": tally,
     }
     return environment

@@ -18,8 +18,7 @@ def test_schedule_can_meet_the_objective(component, objectives, in_words, observ
         examined=1,
         expected=f"at most {in_words(objectives.rpo)}",
         seen=f"{in_words(promised.value)} may be lost: {promised.basis}",
-        remedy="back up more often than the objective asks for, or stream the changes"
-        " all the time, or change the objective",
+        remedy=component.ruling("RPO-001").mend,
     )
     assert promised.value <= objectives.rpo
 

@@ -15,10 +15,13 @@ from restoreproof.evidence import (
     Objectives,
     Package,
     PhaseRecord,
+    PlannedRecord,
     PolicyRecord,
     Run,
     Severity,
+    SpanRecord,
     Verdict,
+    WeekRecord,
 )
 
 STARTED = datetime(2026, 7, 3, 9, 4, 12, 418_000, tzinfo=UTC)
@@ -240,6 +243,27 @@ def check(
     )
 
 
+def week(*, hourly: bool) -> WeekRecord:
+    """The week of the run, with jobs at 16:10, or at ten past each hour."""
+    monday = datetime(2026, 6, 29, tzinfo=UTC)
+    end = monday + timedelta(days=7)
+    step = timedelta(hours=1) if hourly else timedelta(days=1)
+    first = monday + timedelta(hours=0 if hourly else 16, minutes=10)
+    due = [first + number * step for number in range(timedelta(days=7) // step)]
+    spans = [SpanRecord(begin=max(at - step + timedelta(hours=1), monday), end=at) for at in due]
+    return WeekRecord(
+        begin=monday,
+        end=end,
+        time_zone="UTC",
+        continuous=False,
+        planned=tuple(
+            PlannedRecord(at=at, kind="full" if at == first else "incremental", jobs=1)
+            for at in due
+        ),
+        exposed=() if hourly else (*spans, SpanRecord(begin=due[-1] + timedelta(hours=1), end=end)),
+    )
+
+
 def component(name: str, verdict: Verdict, description: str) -> ComponentRecord:
     """The result of one component whose jobs run daily at 16:10 UTC."""
     kind = name.partition("-")[0]
@@ -270,6 +294,7 @@ def component(name: str, verdict: Verdict, description: str) -> ComponentRecord:
         rto_measured=Measure(
             value=recovery, basis="slowest of the restores of this run, data of 48.2 MB"
         ),
+        week=week(hourly=hourly),
     )
 
 

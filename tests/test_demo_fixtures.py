@@ -44,7 +44,7 @@ def test_schedule_is_the_documents(policy: Policy, name: str) -> None:
     schedule = policy.components[name].schedule
 
     assert schedule is not None
-    assert schedule.kinds == {"full": "10 16 * * 1", "incremental": "10 16 * * 2-7"}
+    assert schedule.kinds == {"full": ("10 16 * * 1",), "incremental": ("10 16 * * 2-7",)}
     assert schedule.time_zone == "UTC"
     assert longest_gap(schedule, INSTANT) == timedelta(days=1)
 

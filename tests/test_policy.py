@@ -51,7 +51,7 @@ def test_agama_says_what_its_document_says() -> None:
     for name in ("mysql", "influxdb"):
         schedule = policy.components[name].schedule
         assert schedule is not None
-        assert schedule.kinds == {"full": "10 16 * * 1", "incremental": "10 16 * * 2-7"}
+        assert schedule.kinds == {"full": ("10 16 * * 1",), "incremental": ("10 16 * * 2-7",)}
         assert schedule.time_zone == "UTC"
     promised = {kind for one in policy.components.values() for kind in one.coverage}
     assert promised == {"data", "configuration", "logs", "playbook", "inventory"}

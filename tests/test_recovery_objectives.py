@@ -29,7 +29,7 @@ def playbooks(tmp_path: Path) -> ComponentAudit:
 
 def test_promised_loss_is_gap_and_job(playbooks: ComponentAudit) -> None:
     """The longest gap of the schedule and the longest job known add up."""
-    found = promised_rpo(playbooks.component, playbooks.backups, LOST)
+    found = promised_rpo(playbooks.planned)
 
     assert found.value == DAY + timedelta(seconds=10)
     assert "longest gap" in found.basis
@@ -39,7 +39,8 @@ def test_promised_loss_is_gap_and_job(playbooks: ComponentAudit) -> None:
 
 def test_promised_loss_without_a_job_is_the_gap(playbooks: ComponentAudit) -> None:
     """Before the first job there is only the schedule, and the basis says so."""
-    found = promised_rpo(playbooks.component, (), LOST)
+    playbooks.choose((), "all")
+    found = promised_rpo(playbooks.planned)
 
     assert found.value == DAY
     assert "no job known" in found.basis
@@ -52,7 +53,8 @@ def test_job_that_ended_before_it_began_shortens_nothing(tmp_path: Path) -> None
     early = backup.entry.model_copy(update={"finished_at": LOST - 30 * DAY})
     wrong = type(backup)(early, backup.folder)
 
-    assert promised_rpo(playbooks.component, [wrong], LOST).value == DAY
+    playbooks.choose([wrong], "all")
+    assert promised_rpo(playbooks.planned).value == DAY
 
 
 def test_no_schedule_promises_no_figure(tmp_path: Path) -> None:

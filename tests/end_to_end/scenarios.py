@@ -98,6 +98,23 @@ def lose_object_at_source(repository: Path, place: Path) -> Mapping[str, str]:
     return {"AGAMA_REPOSITORY": str(broken)}
 
 
+def stretch(component: str, by: timedelta) -> Callable[[VaultCopy], None]:
+    """The job took longer."""
+
+    def damage(copy: VaultCopy) -> None:
+        backup = copy.newest(component)
+        copy.restate(backup, finished_at=backup.entry.finished_at + by)
+
+    return damage
+
+
+RETENTION = "    retention:\n      until: deleted-by-hand"
+SCHEDULED = (
+    RETENTION,
+    "    schedule: {full: 0 2 * * 1-5}\n    retention: {days: 2, count: 1}",
+)
+"""What gives the repository a schedule, and a retention that does not fit it."""
+
 SCENARIOS = (
     Scenario(
         "JOB-001",
@@ -208,6 +225,43 @@ SCENARIOS = (
         "the newest began",
         damage=backdate(MYSQL, timedelta(days=8)),
         also=frozenset({"SCH-001", "RPO-002"}),
+    ),
+    Scenario(
+        "POL-001",
+        INFLUXDB,
+        "backup job of a day and an hour",
+        "takes 25 h",
+        damage=stretch(INFLUXDB, timedelta(hours=25)),
+    ),
+    Scenario(
+        "POL-002",
+        MYSQL,
+        "full backup on leap days",
+        "full backups are up to 1461 d apart",
+        policy=("full: 10 16 * * 1 ", "full: 10 16 29 2 * "),
+    ),
+    Scenario(
+        "POL-003",
+        GIT,
+        "retention of two days over weekends",
+        "kept for 2 days, and a full one gets 3 d",
+        policy=SCHEDULED,
+        also=frozenset({"POL-004", "RPO-001"}),
+    ),
+    Scenario(
+        "POL-004",
+        GIT,
+        "retention of two days over weekends",
+        "the newest 1 are kept, and 2 days hold up to 2",
+        policy=SCHEDULED,
+        also=frozenset({"POL-003", "RPO-001"}),
+    ),
+    Scenario(
+        "POL-005",
+        GIT,
+        "audits every other month",
+        "audits are up to 62 d apart",
+        policy=("restore: all ", "schedule: 0 4 1 */2 *\n  restore: all "),
     ),
     Scenario(
         "MYS-001",

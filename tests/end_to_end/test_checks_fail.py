@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 import pytest
 from runs import Finished
-from scenarios import GIT, INFLUXDB, JOINING, MYSQL, SCENARIOS, Case, Scenario
+from scenarios import GIT, INFLUXDB, JOINING, MYSQL, RETENTION, SCENARIOS, Case, Scenario
 
 from restoreproof.evidence import Verdict
 from restoreproof.resources import folder
@@ -14,8 +14,8 @@ from restoreproof.suite_index import Scope, read_suites
 CHECKS = {declaration.id: declaration for declaration in read_suites(folder("suites")).declarations}
 CHAINED = {"INC-001", "RST-004", "STR-001"}
 """Needs an increment: seen to fail and to pass in ``test_chains``."""
-OPTIONAL = {"MYS-006"}
-"""Asked only where a policy wants it, as Agama's does not: seen to pass in the last test here."""
+OPTIONAL = {"MYS-006", "POL-003", "POL-004", "POL-005"}
+"""Asked only where a policy wants it, as Agama's does not: seen to pass in the last tests here."""
 ALWAYS = {(MYSQL, "RPO-001"), (INFLUXDB, "RPO-001")}
 """What fails without any fault: Agama's schedule cannot meet Agama's objective."""
 
@@ -96,3 +96,29 @@ def test_restored_server_joins_its_source(
     (record,) = finished.checks("MYS-006", MYSQL)
     assert record.verdict is Verdict.PASSED, record.reason
     assert "transactions fetched in" in record.seen
+
+
+FITTING = "    schedule: {full: [0 * * * *, 30 * * * *]}\n    retention: {days: 2, count: 96}"
+SOUND = Scenario(
+    "POL-003", GIT, "repository with a sound schedule", "", policy=(RETENTION, FITTING)
+)
+MONTHLY = Scenario(
+    "POL-005",
+    GIT,
+    "audits every month",
+    "",
+    policy=("restore: all ", "schedule: 0 4 1 * *\n  restore: all "),
+)
+
+
+@pytest.mark.parametrize("scenario", [SOUND, MONTHLY], ids=str)
+def test_policy_without_a_contradiction_passes(
+    scenario: Scenario, cases: Mapping[str, "Future[Case]"]
+) -> None:
+    """Where the policy says more than Agama's and does not contradict itself, that passes too."""
+    finished = cases[scenario.title].result().finished
+    passed = finished.with_verdict(Verdict.PASSED)
+
+    assert not finished.with_verdict(Verdict.FAILED), finished.output
+    wanted = {"RPO-001", "POL-001", "POL-003", "POL-004"} if scenario is SOUND else {"POL-005"}
+    assert {(check, GIT) for check in wanted} <= passed
