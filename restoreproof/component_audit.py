@@ -239,6 +239,16 @@ class ComponentAudit:
         return recovery_objectives.measured_rto(self.attempts)
 
     @property
+    def expected_size(self) -> int | None:
+        """How much production holds, as the policy says, in bytes."""
+        return self.component.expected_size
+
+    @property
+    def rto_estimated(self) -> Measure:
+        """The recovery of as much as production holds, estimated from those of this run."""
+        return recovery_objectives.estimated_rto(self.attempts, self.expected_size)
+
+    @property
     def rpo(self) -> timedelta:
         """The objective for loss."""
         return self.objectives.rpo

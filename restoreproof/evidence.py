@@ -274,6 +274,8 @@ class ComponentRecord(Record):
     rpo_kept: Measure
     rpo_measured: Measure
     rto_measured: Measure
+    rto_estimated: Measure | None = None
+    """The recovery of as much as production holds; None where the policy does not say how much."""
     week: WeekRecord | None = None
     """The week of the run; None without a schedule."""
 

@@ -139,7 +139,7 @@ class Component(PolicyModel):
     schedule: Schedule | None = None
     retention: Retention | None = None
     expected_size: Size | None = None
-    """How much the component holds in production, unpacked, in bytes."""
+    """How much production holds, as a full backup of it unpacked, in bytes."""
     source: SourceModel
 
     @model_validator(mode="after")

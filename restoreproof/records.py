@@ -138,6 +138,7 @@ def _component(
         rpo_kept=audited.rpo_kept if audited else LEFT_OUT,
         rpo_measured=audited.rpo_measured if audited else LEFT_OUT,
         rto_measured=audited.rto_measured if audited else LEFT_OUT,
+        rto_estimated=audited.rto_estimated if audited and audited.expected_size else None,
         week=_week(audited, run.started_at) if audited else None,
     )
 

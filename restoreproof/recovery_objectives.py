@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 
 from restoreproof import contradictions
 from restoreproof.contradictions import Planned
 from restoreproof.evidence import Measure
 from restoreproof.restore import RestoreAttempt
 from restoreproof.vault import StoredBackup
-from restoreproof.wording import duration
+from restoreproof.wording import duration, size
 
 NOTHING = timedelta()
+GROWING = ("check artifacts", "load")
+"""The steps of a restore that take longer the more a full backup holds."""
+MOST_FACTOR = 100
+"""To how many times what was restored a recovery time is scaled: beyond it says nothing."""
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """How far a source's clock may be from ours before its heartbeats prove nothing."""
 
@@ -86,5 +91,42 @@ def measured_rto(attempts: Sequence[RestoreAttempt]) -> Measure:
     durations = [attempt.duration for attempt in attempts if attempt.succeeded]
     if not durations:
         return Measure(value=None, basis="no restore succeeded")
-    basis = f"longest of {len(durations)} restores, decision to answered query, in a container"
+    middle = timedelta(seconds=median(one.total_seconds() for one in durations))
+    basis = (
+        f"longest of {len(durations)} restores (median {duration(middle)}), decision to"
+        " answered query, in a container; the image was there before"
+    )
     return Measure(value=max(durations), basis=basis)
+
+
+def estimated_rto(attempts: Sequence[RestoreAttempt], expected_bytes: int | None) -> Measure:
+    """An estimate of the recovery of so much: what grows with the content, in proportion.
+
+    Only of restores that are not too small for it.
+    """
+    if expected_bytes is None:
+        return Measure(value=None, basis="the policy gives no expected_size")
+    done = [attempt for attempt in attempts if attempt.succeeded]
+    if not done:
+        return Measure(value=None, basis="no restore succeeded")
+    most = max(attempt.content_bytes for attempt in done)
+    if most * MOST_FACTOR < expected_bytes:
+        basis = (
+            f"{size(expected_bytes)} are expected and {size(most)} were restored: more than"
+            f" {MOST_FACTOR} times as much is not estimated"
+        )
+        return Measure(value=None, basis=basis)
+    near = [one for one in done if one.content_bytes * MOST_FACTOR >= expected_bytes]
+    estimates = sorted(_scaled(attempt, expected_bytes / attempt.content_bytes) for attempt in near)
+    basis = (
+        f"an estimate for {size(expected_bytes)} from {size(most)}: {' and '.join(GROWING)} in"
+        f" proportion to the content, other steps as long as they took; {len(near)} restores of"
+        f" this run give {duration(estimates[0])} to {duration(estimates[-1])}, the longest counts;"
+        " that is for this machine, and keys too large for its memory take longer"
+    )
+    return Measure(value=estimates[-1], basis=basis)
+
+
+def _scaled(attempt: RestoreAttempt, factor: float) -> timedelta:
+    grown = sum((one.duration for one in attempt.phases if one.name in GROWING), NOTHING)
+    return attempt.duration + grown * (factor - 1)

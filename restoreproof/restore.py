@@ -103,6 +103,12 @@ class RestoreAttempt:
         """Whether the restored service came to answer."""
         return self.restored is not None
 
+    @property
+    def content_bytes(self) -> int:
+        """How much the full backup of the chain holds, unpacked. Raise RestoreFailed."""
+        full, *_ = chain_of(self.target.backup, self.target.population)
+        return sum(artifact.content_bytes for artifact in full.manifest().artifacts)
+
     @cached_property
     def comparison(self) -> Comparisons:
         """Restored content against the backup's fingerprint.

@@ -74,6 +74,25 @@ def test_restore_time_is_within_objective(attempt, objectives, in_words, observe
     assert attempt.duration <= objectives.rto
 
 
+@pytest.mark.check("RTO-002", severity="high", when="expected_size", proves=("rto",))
+def test_restore_of_the_expected_size_is_within_objective(component, objectives, in_words, observe):
+    """As much as production holds could be back within the recovery time objective (RTO).
+
+    An estimate, from the restores of this run: steps that grow with the content are scaled to the
+    size that the policy expects. No further than a hundred times what was restored.
+    """
+    estimated = component.rto_estimated
+    if estimated.value is None:
+        pytest.skip(estimated.basis)
+    observe(
+        examined=1,
+        expected=f"at most {in_words(objectives.rto)}",
+        seen=f"{in_words(estimated.value)}: {estimated.basis}",
+        remedy="restore in a faster way (for MySQL method: clone), or change the objective",
+    )
+    assert estimated.value <= objectives.rto
+
+
 @pytest.mark.check(
     "RST-004", severity="critical", when="instant", proves=("incremental", "continuous")
 )

@@ -154,7 +154,7 @@ def test_explanation_says_promises_worst_case_and_next_runs(tmp_path: Path) -> N
     assert "No more than 1 h of changes may be lost (RPO)." in text
     assert "promises  full backup at 03:00 on Sunday (Europe/Paris)" in text
     assert "BROKEN    RPO-001 increments up to 24 h apart allow 24 h of loss" in text
-    assert "at worst  24 h are lost: until Fri 03 Jul 09:00 Europe/Paris, when the" in text
+    assert "at worst  24 h are lost: until Sat 04 Jul 09:00 Europe/Paris, when the" in text
     runs = lines[lines.index("Next 10 runs") + 1 :]
     assert len(runs) == 10
     assert runs[0] == (

@@ -9,7 +9,7 @@ from restoreproof import engines, resources
 from restoreproof.evidence import CheckRecord, Verdict
 from restoreproof.policy import COVERAGE_KINDS, Policy
 from restoreproof.policy_file import read_policy
-from restoreproof.promises import REQUIRED, REQUIRED_OF_ENGINE, Promise, judge, promises
+from restoreproof.promises import REQUIRED, REQUIRED_OF_ENGINE, Promise, judge, promises, uncovered
 from restoreproof.suite_index import read_suites
 
 SUITES = read_suites(resources.folder("suites")).declarations
@@ -220,6 +220,19 @@ def test_promise_that_nothing_examines_is_unproven() -> None:
     judged = judge(Promise("unheard-of", "wiki", "x"), answered("RST-001"))
 
     assert (judged.verdict, judged.reason) == (Verdict.UNPROVEN, "no check gives evidence of it")
+
+
+def test_what_the_document_names_and_nobody_backs_up_is_broken(tmp_path: Path) -> None:
+    """A component that is missing, and coverage that one lacks, are broken promises by name."""
+    named = "promised_coverage: {playbooks: [playbook], wiki: [data, playbook], web: [data]}\n"
+    policy = policy_document(tmp_path, named + POLICY).policy
+    wiki, web = uncovered(policy)
+
+    assert {wiki.verdict, web.verdict} == {Verdict.FAILED}
+    assert (wiki.id, wiki.component) == ("wiki.promised-coverage", "wiki")
+    assert "lacks playbook" in wiki.reason
+    assert "no component of the policy backs up web" in web.reason
+    assert list(uncovered(policy_document(tmp_path).policy)) == []
 
 
 def test_component_left_out_is_unproven() -> None:

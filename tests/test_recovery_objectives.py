@@ -1,5 +1,6 @@
 """RPO promised, kept and measured, and RTO: each figure with how it came about, or none."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from restoreproof.component_audit import ComponentAudit
 from restoreproof.engines.contract import CLOCK_AHEAD
 from restoreproof.recovery_objectives import (
     Disaster,
+    estimated_rto,
     kept_rpo,
     measured_rpo,
     measured_rto,
     promised_rpo,
 )
+from restoreproof.restore import Phase, RestoreAttempt
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -162,7 +165,7 @@ def test_recovery_time_is_the_longest(playbooks: ComponentAudit) -> None:
     attempts = [attempt(newest, 3.5), attempt(oldest, 7.25)]
 
     assert measured_rto(attempts).value == timedelta(seconds=7.25)
-    assert "2 restores" in measured_rto(attempts).basis
+    assert "2 restores (median 5.4 s)" in measured_rto(attempts).basis
     attempts.append(attempt(oldest, 60, failure="mysql: syntax error"))
     assert measured_rto(attempts).value == timedelta(seconds=7.25)
 
@@ -184,3 +187,43 @@ def test_last_full_was_due_on_monday(playbooks: ComponentAudit) -> None:
     """On a Wednesday the last full backup was due on Monday at 16:10."""
     assert f"{playbooks.last_full_due:%a %d %H:%M}" == "Mon 06 16:10"
     assert [backup.id for backup in playbooks.fulls] == ["playbooks-2", "playbooks-1"]
+
+
+def restores(tmp_path: Path, *seconds: float) -> tuple[list[RestoreAttempt], int]:
+    """Restores of one backup that took so long each to load, and how much it holds."""
+    (playbooks, _), _ = components(tmp_path, {"playbooks": 1})
+    (target,) = playbooks.targets
+    done = [attempt(target, one) for one in seconds]
+    return done, done[0].content_bytes
+
+
+def test_recovery_time_grows_with_the_expected_size(tmp_path: Path) -> None:
+    """Loading is scaled in proportion, the longest restore counts, and the range is told."""
+    done, held = restores(tmp_path, 2.0, 3.0)
+    started = Phase("start server", timedelta(), timedelta(seconds=5))
+    slow = replace(
+        done[0], phases=(started, *done[0].phases), duration=done[0].duration + started.duration
+    )
+
+    assert estimated_rto(done, 10 * held).value == timedelta(seconds=30)
+    found = estimated_rto([slow, done[1]], 10 * held)
+    assert found.value == timedelta(seconds=30)
+    assert "give 25 s to 30 s, the longest counts" in found.basis
+    assert "an estimate for" in found.basis
+    assert estimated_rto([slow], held).value == slow.duration
+
+
+def test_recovery_time_is_not_scaled_without_end(tmp_path: Path) -> None:
+    """From much less than what is expected nothing is said, nor without a size or a restore."""
+    done, held = restores(tmp_path, 2.0)
+    failed = replace(done[0], restored=None)
+
+    assert estimated_rto(done, 100 * held).value == timedelta(seconds=200)
+    for attempts, expected, why in (
+        (done, 100 * held + 1, "more than 100 times"),
+        ([failed], held, "no restore succeeded"),
+        (done, None, "no expected_size"),
+    ):
+        found = estimated_rto(attempts, expected)
+        assert found.value is None
+        assert why in found.basis

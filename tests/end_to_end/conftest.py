@@ -99,9 +99,11 @@ def _play(scenario: Scenario, agama: Agama, copy: VaultCopy, place: Path) -> Cas
     backup = copy.newest(scenario.component)
     scenario.damage(copy)
     text = POLICY.read_text(encoding="utf-8")
-    assert scenario.policy[0] in text
+    for change in (scenario.policy, scenario.policy_too):
+        assert change[0] in text
+        text = text.replace(*change)
     policy = place / "policy.yaml"
-    policy.write_text(text.replace(*scenario.policy), encoding="utf-8")
+    policy.write_text(text, encoding="utf-8")
     environment = agama.with_vault(copy.root, TAMPERING=scenario.tampering)
     arguments = ["--component", scenario.component]
     if scenario.source:

@@ -29,8 +29,9 @@ def nothing(_copy: VaultCopy) -> None:
 class Scenario:
     """A fault, the check that has to fail on it, and in which words.
 
-    ``source`` damages the source itself, for which a job is run; ``policy`` replaces a text of
-    the policy; ``tampering`` names what the plugin ``tampering`` does to the restored copy.
+    ``source`` damages the source itself, for which a job is run; ``policy`` and ``policy_too``
+    each replace a text of the policy; ``tampering`` names what the plugin ``tampering`` does to
+    the restored copy.
     """
 
     check: str
@@ -40,6 +41,7 @@ class Scenario:
     damage: Callable[[VaultCopy], None] = nothing
     also: frozenset[str] = frozenset()
     policy: tuple[str, str] = ("", "")
+    policy_too: tuple[str, str] = ("", "")
     tampering: str = ""
     source: Callable[[Path, Path], Mapping[str, str]] | None = None
 
@@ -115,6 +117,12 @@ SCHEDULED = (
 )
 """What gives the repository a schedule, and a retention that does not fit it."""
 
+EXPECTED = (
+    "    description: Ansible repository\n",
+    "    description: Ansible repository\n    expected_size: 1.2MB\n",
+)
+"""What gives the repository a size that is larger than what is restored."""
+
 SCENARIOS = (
     Scenario(
         "JOB-001",
@@ -188,6 +196,14 @@ SCENARIOS = (
         "objective of one second",
         "at most 1 s",
         policy=("rto: 4h", "rto: 1s"),
+    ),
+    Scenario(
+        "RTO-002",
+        GIT,
+        "repository that is to be ninety times as large",
+        "an estimate for",
+        policy=("rto: 4h", "rto: 3s"),
+        policy_too=EXPECTED,
     ),
     Scenario(
         "RPO-001",

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 import pytest
 from runs import Finished
-from scenarios import GIT, INFLUXDB, JOINING, MYSQL, RETENTION, SCENARIOS, Case, Scenario
+from scenarios import EXPECTED, GIT, INFLUXDB, JOINING, MYSQL, RETENTION, SCENARIOS, Case, Scenario
 
 from restoreproof.evidence import Verdict
 from restoreproof.resources import folder
@@ -14,7 +14,7 @@ from restoreproof.suite_index import Scope, read_suites
 CHECKS = {declaration.id: declaration for declaration in read_suites(folder("suites")).declarations}
 CHAINED = {"INC-001", "RST-004", "STR-001"}
 """Needs an increment: seen to fail and to pass in ``test_chains``."""
-OPTIONAL = {"MYS-006", "POL-003", "POL-004", "POL-005"}
+OPTIONAL = {"MYS-006", "RTO-002", "POL-003", "POL-004", "POL-005"}
 """Asked only where a policy wants it, as Agama's does not: seen to pass in the last tests here."""
 ALWAYS = {(MYSQL, "RPO-001"), (INFLUXDB, "RPO-001")}
 """What fails without any fault: Agama's schedule cannot meet Agama's objective."""
@@ -105,9 +105,13 @@ SOUND = Scenario(
 MONTHLY = Scenario(
     "POL-005",
     GIT,
-    "audits every month",
+    "audits every month, and a size that can be restored in time",
     "",
-    policy=("restore: all ", "schedule: 0 4 1 * *\n  restore: all "),
+    policy=(
+        "audit:\n  restore: all ",
+        "promised_coverage: {web: [data]}\naudit:\n  schedule: 0 4 1 * *\n  restore: all ",
+    ),
+    policy_too=EXPECTED,
 )
 
 
@@ -120,5 +124,18 @@ def test_policy_without_a_contradiction_passes(
     passed = finished.with_verdict(Verdict.PASSED)
 
     assert not finished.with_verdict(Verdict.FAILED), finished.output
-    wanted = {"RPO-001", "POL-001", "POL-003", "POL-004"} if scenario is SOUND else {"POL-005"}
+    stated = {"RPO-001", "POL-001", "POL-003", "POL-004"}
+    wanted = stated if scenario is SOUND else {"POL-005", "RTO-002"}
     assert {(check, GIT) for check in wanted} <= passed
+
+
+@pytest.mark.parametrize("scenario", [MONTHLY], ids=str)
+def test_what_nobody_backs_up_is_not_compliant(
+    scenario: Scenario, cases: Mapping[str, "Future[Case]"]
+) -> None:
+    """What the document names and the policy leaves out breaks a promise, with no check failed."""
+    finished = cases[scenario.title].result().finished
+
+    assert finished.code == 1
+    assert finished.evidence.verdict is Verdict.FAILED
+    assert "no component of the policy backs up web" in finished.evidence.verdict_reason
