@@ -68,6 +68,7 @@ class Base:
     source_identity: str
     source_version: str
     facts: Mapping[str, str]
+    fingerprint: Fingerprint | None = None
 
 
 @dataclass(frozen=True)

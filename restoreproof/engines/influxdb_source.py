@@ -11,6 +11,7 @@ from restoreproof.durations import Duration
 from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, name
 from restoreproof.engines.influxdb_fingerprint import user_databases
+from restoreproof.engines.server_files import ServerFilesSource
 from restoreproof.errors import SourceUnavailable
 from restoreproof.references import Secret, SourceModel
 
@@ -28,7 +29,9 @@ class InfluxDBSource(SourceModel):
     """How to reach the server: its HTTP address and its backup port.
 
     ``lateness`` is how late a point may arrive: windows that closed before it are compared
-    exactly. Without ``databases`` all but the server's own are taken.
+    exactly. ``overlap`` is how far back from there an increment exports by time; where older
+    points changed, it takes their whole shard. Without ``databases`` all but the server's own are
+    taken. ``configuration`` says where influxdb.conf is.
     """
 
     url: str
@@ -37,7 +40,9 @@ class InfluxDBSource(SourceModel):
     password: Secret | None = None
     databases: tuple[str, ...] = ()
     lateness: Duration = timedelta(minutes=5)
+    overlap: Duration = timedelta(hours=1)
     heartbeat: Heartbeat | None = None
+    configuration: ServerFilesSource | None = None
 
 
 def source_of(context: SourceContext) -> InfluxDBSource:
@@ -60,6 +65,9 @@ def probe(context: SourceContext) -> None:
         try:
             version = client.version()
             found = user_databases(client) if version.startswith("1.") else ()
+            if found:
+                # Shards and users are told to administrators alone.
+                client.query("SHOW USERS")
         except httpx.HTTPError as error:
             url = context.text(source_of(context).url)
             mend = "start the server, or correct source.url in the policy"
@@ -67,7 +75,7 @@ def probe(context: SourceContext) -> None:
                 f"InfluxDB at {url} cannot be reached: {error}", where=where, mend=mend
             ) from None
         except InfluxRefused as error:
-            mend = "correct user and password in the policy's source section"
+            mend = "give a user WITH ALL PRIVILEGES and the password in the policy's source section"
             raise SourceUnavailable(
                 f"InfluxDB refused the login: {error}", where=where, mend=mend
             ) from None
