@@ -8,7 +8,7 @@ number of values since something was deleted, are read again, and nothing else i
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -118,6 +118,10 @@ def read(
     values: dict[Measurement, Mapping[Field, int]] = {}
     newer: dict[Measurement, int] = {}
     for measurement, typed in _measurements(client, databases):
+        of = (measurement.database, measurement.policy)
+        own = [shard for shard in writes if (shard.database, shard.policy) == of]
+        if not own:
+            continue
         columns = layout.columns_of(measurement.database, measurement.name)
         columns = (*columns, *(one for one in typed if one not in columns))
         if count := _points(client, measurement, columns, layout.open).count:
@@ -126,31 +130,30 @@ def read(
         if not counts:
             continue
         values[measurement] = counts
-        known: Mapping[Window, Points] = {}
-        if before and before.values.get(measurement) == counts:
-            known = before.points[measurement]
-        points[measurement] = {
-            window: found
-            for window in layout.closed(measurement.database, measurement.policy)
-            if (found := _unless_known(client, measurement, columns, window, known, touched)).count
-        }
+        same = before is not None and before.values.get(measurement) == counts
+        known = before.points[measurement] if before and same else {}
+        found: dict[Window, Points] = {}
+        for window in layout.closed(*of):
+            # A point lies in a shard, and where nobody wrote it lies there still.
+            if same and not _overlapping(window, touched, of):
+                points_there = known.get(window)
+            elif _overlapping(window, own, of):
+                points_there = _points(client, measurement, columns, window)
+            else:
+                points_there = None
+            if points_there is not None and points_there.count:
+                found[window] = points_there
+        points[measurement] = found
     metadata = tuple(metadata_items(client, databases))
     return Content(layout, points, values, newer, metadata, writes)
 
 
-def _unless_known(
-    client: InfluxClient,
-    measurement: Measurement,
-    columns: tuple[Field, ...],
-    window: Window,
-    known: Mapping[Window, Points],
-    touched: tuple[Shard, ...],
-) -> Points:
-    of = (measurement.database, measurement.policy)
-    wrote = (one for one in touched if (one.database, one.policy) == of)
-    if known and not any(window.overlaps(shard.start, shard.end) for shard in wrote):
-        return known.get(window) or NOTHING
-    return _points(client, measurement, columns, window)
+def _overlapping(window: Window, among: Iterable[Shard], of: tuple[str, str]) -> bool:
+    return any(
+        window.overlaps(shard.start, shard.end)
+        for shard in among
+        if (shard.database, shard.policy) == of
+    )
 
 
 def _measurements(
@@ -161,9 +164,6 @@ def _measurements(
         for measured, typed in fields(client, database).items():
             for policy in policies:
                 yield Measurement(database, policy, measured), typed
-
-
-NOTHING = read_points(())
 
 
 def _points(

@@ -51,6 +51,7 @@ def replay_increment(restored: RestoredInfluxDB, increment: BackupToRestore) -> 
         for export in exports:
             if export.whole:
                 _restore(restored, export, export.database)
+        restored.until_shards_answer(metadata.databases)
         for database in metadata.databases:
             own = [one for one in exports if one.database == database and not one.whole]
             _keep_for_ever(restored, metadata, database)

@@ -129,7 +129,7 @@ class InfluxDBTorture(Source):
     def tamper(self, restored: Restored) -> str:
         assert isinstance(restored, RestoredInfluxDB)
         restored.client.write(DATABASE, "kinds,t=b i=9007199254740992i 1600000000000000001")
-        return "points torture.autogen.kinds to"
+        return "points torture.autogen.kinds from 2020-09-07 to 2020-09-14: other content"
 
     def _write(self, policy: str, lines: str) -> None:
         target = {"db": DATABASE, "rp": policy, "precision": "ns"}
