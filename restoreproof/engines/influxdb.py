@@ -65,6 +65,7 @@ class InfluxDB(Engine[InfluxDBSource]):
     covers = frozenset({"data", "configuration"})
     kinds = frozenset({"full", "incremental"})
     source_model = InfluxDBSource
+    restores_instants = False
 
     def gap(self, source: SourceModel, kind: str) -> str:
         assert isinstance(source, InfluxDBSource)
