@@ -41,8 +41,8 @@ STATEMENTS = (
     f"CREATE DATABASE {EMPTY_DATABASE}",
     # influxd brings none of these back by itself.
     (
-        f"CREATE CONTINUOUS QUERY daily_load ON {DATABASE} BEGIN SELECT mean(load1) AS load1"
-        f" INTO {DATABASE}.{LONG_POLICY}.load_daily FROM {DATABASE}.{DEFAULT_POLICY}.system"
+        "CREATE CONTINUOUS QUERY daily_load ON telegraf BEGIN SELECT mean(load1) AS load1"
+        " INTO telegraf.long_term.load_daily FROM telegraf.thirty_days.system"
         " GROUP BY time(1d), host END"
     ),
     # A user whom nobody can log in as: its password is forgotten at once.
