@@ -160,9 +160,8 @@ def _measurements(
     client: InfluxClient, databases: tuple[str, ...]
 ) -> Iterator[tuple[Measurement, list[Field]]]:
     for database in databases:
-        policies = retention_policies(client, database)
-        for measured, typed in fields(client, database).items():
-            for policy in policies:
+        for policy in retention_policies(client, database):
+            for measured, typed in fields(client, database, policy).items():
                 yield Measurement(database, policy, measured), typed
 
 

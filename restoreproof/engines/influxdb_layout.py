@@ -127,10 +127,11 @@ def layout_of(
             if base is not None:
                 found |= set(base.cuts.get(database, {}).get(policy, ()))
             cuts[database][policy] = tuple(sorted(found))
-        for measurement, typed in fields(client, database).items():
-            order = base.columns_of(database, measurement) if base else ()
-            added = tuple(one for one in typed if one not in order)
-            columns[database][measurement] = (*order, *added)
+            for measurement, typed in fields(client, database, policy).items():
+                known_before = base.columns_of(database, measurement) if base else ()
+                order = columns[database].get(measurement, known_before)
+                added = tuple(one for one in typed if one not in order)
+                columns[database][measurement] = (*order, *added)
     return Layout(
         boundary=nanoseconds(boundary),
         exported_from=nanoseconds(exported_from),
@@ -178,9 +179,10 @@ def column(client: InfluxClient, statement: str, wanted: str, database: str = ""
     ]
 
 
-def fields(client: InfluxClient, database: str) -> dict[str, list[tuple[str, str]]]:
-    """The fields of each measurement of a database, with types, sorted."""
-    found = client.query(f"SHOW FIELD KEYS ON {name(database)}")
+def fields(client: InfluxClient, database: str, policy: str) -> dict[str, list[tuple[str, str]]]:
+    """The fields of each measurement of a retention policy, with types, sorted."""
+    # Without a policy only those of the default one are told.
+    found = client.query(f"SHOW FIELD KEYS FROM {name(database, policy)}./.*/", database)
     return {
         series.name: sorted((str(key), str(kind)) for key, kind in series.values)
         for series in found

@@ -27,7 +27,7 @@ components:
   metrics:
     engine: influxdb
     image: restoreproof/influxdb:1.6
-    source: {url: URL, backup: PORT, lateness: 0s, user: backup, password: "${METRICS}"MORE}
+    source: {url: URL, backup: PORT, lateness: 1s, user: backup, password: "${METRICS}"MORE}
     coverage: [data, configuration]
     schedule: {full: 10 16 * * 1, incremental: 10 16 * * 2-7}
 """

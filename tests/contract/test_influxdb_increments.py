@@ -84,6 +84,13 @@ def test_every_boundary_of_a_chain_comes_back(chained: Bench, chain: list[Stored
     assert verdicts == ["equal"] * len(chain)
 
 
+def test_every_retention_policy_is_looked_at(chain: list[StoredBackup]) -> None:
+    """A measurement that the default policy does not hold is compared too."""
+    names = {item.name for item in chain[0].manifest().fingerprint.items if item.kind == "points"}
+
+    assert [name for name in names if name.startswith("shop.for ever.kept ")]
+
+
 def test_an_increment_takes_what_changed_and_no_more(chain: list[StoredBackup]) -> None:
     """By time from before its base, the whole shard of what is older, and a new database whole."""
     taken = [json.loads(backup.manifest().facts["exports"]) for backup in chain]
