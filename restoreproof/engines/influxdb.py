@@ -75,7 +75,7 @@ class InfluxDB(Engine[InfluxDBSource]):
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         return (
-            "passwords of users: a restored user needs a new one",
+            "passwords of users: they are stored, but come back only as meta.db of a stopped server",
             "points written or deleted inside the lateness window are only counted",
         )
 
