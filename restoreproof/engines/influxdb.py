@@ -75,7 +75,7 @@ class InfluxDB(Engine[InfluxDBSource]):
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         return (
-            "passwords of users: they are stored, but come back only as meta.db of a stopped server",
+            "passwords of users, which come back only as meta.db of a stopped server",
             "points written or deleted inside the lateness window are only counted",
         )
 
