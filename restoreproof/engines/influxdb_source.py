@@ -64,8 +64,9 @@ def probe(context: SourceContext) -> None:
     with closing(connect(context)) as client:
         try:
             version = client.version()
-            found = user_databases(client) if version.startswith("1.") else ()
-            if found:
+            found: tuple[str, ...] = ()
+            if version.startswith("1."):
+                found = user_databases(client)
                 # Shards and users are told to administrators alone.
                 client.query("SHOW USERS")
         except httpx.HTTPError as error:
@@ -77,7 +78,7 @@ def probe(context: SourceContext) -> None:
         except InfluxRefused as error:
             mend = "give a user WITH ALL PRIVILEGES and the password in the policy's source section"
             raise SourceUnavailable(
-                f"InfluxDB refused the login: {error}", where=where, mend=mend
+                f"InfluxDB refused the user: {error}", where=where, mend=mend
             ) from None
     if not version.startswith("1."):
         mend = "audit InfluxDB 1.x; other versions are not supported yet"

@@ -36,6 +36,7 @@ STATEMENTS = (
     ),
     f"CREATE SUBSCRIPTION \"a 'copy'\" ON {QUOTED}.\"{LONG}\" DESTINATIONS ANY 'udp://127.0.0.1:9'",
     """CREATE USER "o'reader \\"x\\"" WITH PASSWORD 'unknown to all'""",
+    f"CREATE USER weak WITH PASSWORD '{SECRET}'",
     f"""GRANT READ ON {QUOTED} TO "o'reader \\"x\\"" """,
 )
 POINTS = r"""
@@ -107,6 +108,7 @@ class InfluxDBTorture(Source):
             "nobody at the backup port": self._source(backup="127.0.0.1:1"),
             "wrong password": self._source(password=f"${{{WRONG_PASSWORD}}}"),
             "unknown user": self._source(user="nobody"),
+            "user without rights": self._source(user="weak"),
             "no such database": self._source(databases=(DATABASE, "never made")),
         }
 

@@ -131,7 +131,7 @@ def test_configuration_that_is_not_there(estate: Path, source: Server) -> None:
     [
         ("v2.7.12", 204, "the source is InfluxDB v2.7.12"),
         ("", 204, "the source is InfluxDB of an unknown version"),
-        ("1.8.10", 401, "InfluxDB refused the login: unable to parse authentication"),
+        ("1.8.10", 401, "InfluxDB refused the user: unable to parse authentication"),
     ],
 )
 def test_server_that_is_no_source(
