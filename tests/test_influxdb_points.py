@@ -33,7 +33,8 @@ def answer(rows: list[Row], tags: dict[str, str], part: int = 100) -> Iterator[b
 
 def read(*answers: Iterator[bytes]) -> Points:
     """What is read of several series."""
-    return read_points(line for lines in answers for line in lines)
+    (found,) = read_points(line for lines in answers for line in lines)
+    return found
 
 
 @given(ROWS, st.integers(1, 4))
@@ -82,7 +83,24 @@ def test_an_answer_that_is_not_whole_is_refused() -> None:
         read_points(begun)
     with pytest.raises(InfluxRefused, match="timeout"):
         read_points([*begun, b'{"results":[{"statement_id":0,"error":"timeout"}]}'])
-    assert read_points([b'{"results":[{"statement_id":0}]}']).count == 0
+    assert read_points([b'{"results":[{"statement_id":0}]}'])[0].count == 0
+
+
+def test_answers_to_several_statements_are_told_apart() -> None:
+    """Each statement's points are counted for it alone, and so is its end."""
+    first, second = [[1, 2, 3]], [[4, 5, 6], [7, 8, 9]]
+    lines = [
+        *answer(first, {}),
+        b'{"results":[{"statement_id":1}]}',
+        *(one.replace(b'"statement_id":0', b'"statement_id":2') for one in answer(second, {}, 1)),
+    ]
+
+    found = read_points(lines, 3)
+
+    assert [one.count for one in found] == [1, 0, 2]
+    assert found[2] == read(answer(second, {}))
+    with pytest.raises(InfluxRefused, match="in the middle"):
+        read_points(lines[:-1], 3)
 
 
 def test_windows_leave_no_gap() -> None:

@@ -117,61 +117,70 @@ def read(
     points: dict[Measurement, dict[Window, Points]] = {}
     values: dict[Measurement, Mapping[Field, int]] = {}
     newer: dict[Measurement, int] = {}
-    for measurement, typed in _measurements(client, databases):
-        of = (measurement.database, measurement.policy)
-        own = [shard for shard in writes if (shard.database, shard.policy) == of]
-        if not own:
-            continue
+    for measurement, typed, held, still in _measurements(
+        client, databases, layout, writes, touched
+    ):
         columns = layout.columns_of(measurement.database, measurement.name)
         columns = (*columns, *(one for one in typed if one not in columns))
-        if count := _points(client, measurement, columns, layout.open).count:
-            newer[measurement] = count
         counts = _values(client, measurement, typed, layout.boundary)
-        if not counts:
-            continue
-        values[measurement] = counts
         same = before is not None and before.values.get(measurement) == counts
-        known = before.points[measurement] if before and same else {}
-        found: dict[Window, Points] = {}
-        for window in layout.closed(*of):
-            # A point lies in a shard, and where nobody wrote it lies there still.
-            if same and not _overlapping(window, touched, of):
-                points_there = known.get(window)
-            elif _overlapping(window, own, of):
-                points_there = _points(client, measurement, columns, window)
-            else:
-                points_there = None
-            if points_there is not None and points_there.count:
-                found[window] = points_there
-        points[measurement] = found
+        known = before.points.get(measurement, {}) if before and same else {}
+        wanted = [one for one in held if counts and not (same and one in still)]
+        *closed, opened = _points(client, measurement, columns, [*wanted, layout.open])
+        found = {window: one for window, one in known.items() if window in still}
+        found |= {window: one for window, one in zip(wanted, closed, strict=True) if one.count}
+        if opened.count:
+            newer[measurement] = opened.count
+        if counts:
+            values[measurement] = counts
+            points[measurement] = found
     metadata = tuple(metadata_items(client, databases))
     return Content(layout, points, values, newer, metadata, writes)
 
 
-def _overlapping(window: Window, among: Iterable[Shard], of: tuple[str, str]) -> bool:
-    return any(
-        window.overlaps(shard.start, shard.end)
-        for shard in among
-        if (shard.database, shard.policy) == of
-    )
-
-
 def _measurements(
-    client: InfluxClient, databases: tuple[str, ...]
-) -> Iterator[tuple[Measurement, list[Field]]]:
+    client: InfluxClient,
+    databases: tuple[str, ...],
+    layout: Layout,
+    shards_there: Iterable[Shard],
+    touched: Iterable[Shard],
+) -> Iterator[tuple[Measurement, list[Field], list[Window], frozenset[Window]]]:
+    """Each measurement with its fields, the closed windows that can hold points, and those still.
+
+    A point lies in a shard, and where nobody wrote it lies there still.
+    """
     for database in databases:
         for policy in retention_policies(client, database):
-            for measured, typed in fields(client, database, policy).items():
-                yield Measurement(database, policy, measured), typed
+            of = (database, policy)
+            windows = list(layout.closed(*of))
+            own, wrote = (
+                [shard for shard in among if (shard.database, shard.policy) == of]
+                for among in (shards_there, touched)
+            )
+            held = [one for one in windows if _overlaps(one, own)]
+            still = frozenset(one for one in windows if not _overlaps(one, wrote))
+            for measured, typed in fields(client, database, policy).items() if own else ():
+                yield Measurement(database, policy, measured), typed, held, still
+
+
+def _overlaps(window: Window, shards: list[Shard]) -> bool:
+    return any(window.overlaps(shard.start, shard.end) for shard in shards)
 
 
 def _points(
-    client: InfluxClient, measurement: Measurement, columns: tuple[Field, ...], window: Window
-) -> Points:
-    """The points of a window: per series in time order."""
+    client: InfluxClient,
+    measurement: Measurement,
+    columns: tuple[Field, ...],
+    windows: list[Window],
+) -> list[Points]:
+    """The points of each window: per series in time order."""
     wanted = ", ".join(f"{name(key)}::{kind}" for key, kind in columns)
-    statement = f"SELECT {wanted} FROM {measurement.source} WHERE {window.condition} GROUP BY *"
-    return read_points(client.lines(statement, measurement.database))
+    statements = [
+        f"SELECT {wanted} FROM {measurement.source} WHERE {window.condition} GROUP BY *"
+        for window in windows
+    ]
+    lines = client.lines("; ".join(statements), measurement.database)
+    return read_points(lines, len(statements))
 
 
 def _values(

@@ -30,23 +30,25 @@ class Points:
     digest: str
 
 
-def read_points(lines: Iterable[bytes]) -> Points:
-    """Read an answer to ``SELECT ... GROUP BY *``, as ``InfluxClient.lines`` gives it.
+def read_points(lines: Iterable[bytes], statements: int = 1) -> list[Points]:
+    """Read the answers to so many ``SELECT ... GROUP BY *``, as ``InfluxClient.lines`` gives them.
 
-    Neither the parts into which the server cut it nor the order of series matter, nor columns
+    Neither the parts into which the server cut them nor the order of series matter, nor columns
     at the end without any value. Raise InfluxRefused for an answer that is not whole.
     """
-    reader, line = _Reader(), b""
+    readers = [_Reader() for _ in range(statements)]
     for line in lines:
         at = line.find(VALUES)
         if at < 0:
             _require_no_error(line)
-        else:
-            head = json.loads(line[:at].rstrip(b",") + b"}]}]}")["results"][0]["series"][0]
-            reader.add(head, line[at + len(VALUES) : line.rindex(END)])
-    if line.endswith(CUT_OFF):
+            continue
+        (result,) = json.loads(line[:at].rstrip(b",") + b"}]}]}")["results"]
+        reader = readers[result["statement_id"]]
+        reader.add(result["series"][0], line[at + len(VALUES) : line.rindex(END)])
+        reader.cut_off = line.endswith(CUT_OFF)
+    if any(reader.cut_off for reader in readers):
         raise InfluxRefused("the server ended its answer in the middle")
-    return reader.points()
+    return [reader.points() for reader in readers]
 
 
 @dataclass
@@ -56,6 +58,7 @@ class _Reader:
     digests: list[bytes] = field(default_factory=list)
     key: bytes = b""
     rows: "hashlib._Hash | None" = None
+    cut_off: bool = False
 
     def add(self, head: dict[str, object], rows: bytes) -> None:
         tags = head.get("tags") or {}
