@@ -7,7 +7,6 @@ price of counting them: a shard that took writes, and a measurement whose fields
 number of values since something was deleted, are read again, and nothing else is.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -215,9 +214,3 @@ def _touched(before: Content, now: Mapping[Shard, int]) -> tuple[Shard, ...]:
         for shard in every
         if before.writes.get(shard, -1) != now.get(shard, -2) or now[shard] < 0
     )
-
-
-def described(kind: str, label: str, row: tuple[object, ...]) -> Item:
-    """An item whose digest is of a row as the server gave it."""
-    digest = hashlib.sha256(repr(row).encode()).hexdigest()
-    return Item(kind=kind, name=label, digest=digest)
