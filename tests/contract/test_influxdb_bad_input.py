@@ -186,8 +186,9 @@ def test_chain_through_the_command_line(estate: Path, source: Server) -> None:
 
     done = _restoreproof(estate, "audit", "policy.yaml", "--no-backup", "--out", "reports")
 
-    failed = {line.split()[1] for line in done.stdout.splitlines() if "failed  " in line}
-    assert failed <= {"RPO-001"}, done.stdout + done.stderr
+    told = (done.stdout + done.stderr).splitlines()
+    failed = {line.split()[1] for line in told if line.startswith("  failed  ")}
+    assert failed == {"RPO-001"}, told
     catalog = (estate / "vault" / "catalog.jsonl").read_text(encoding="utf-8")
     assert catalog.count('"incremental"') == 1
     (evidence,) = (estate / "reports").rglob("evidence.json")

@@ -15,7 +15,9 @@ from restoreproof.sandbox import Sandboxes
 def test_passwords_come_back_as_meta_db(tmp_path: Path) -> None:
     """influxd's own .meta holds a meta.db, with which a server lets the users in again."""
     with server() as made:
-        made.run("CREATE DATABASE shop", "CREATE USER clerk WITH PASSWORD 'as before'",
+        # Without an administrator a server lets nobody in.
+        made.run("CREATE USER chief WITH PASSWORD 'x' WITH ALL PRIVILEGES",
+                 "CREATE DATABASE shop", "CREATE USER clerk WITH PASSWORD 'as before'",
                  "GRANT READ ON shop TO clerk")  # fmt: skip
         backup = Bench(made, tmp_path).store()
     (stored,) = (one for one in backup.manifest().artifacts if one.name == PORTABLE)
