@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-NAMES = ["demo", "mysql"]
+NAMES = ["demo", "influxdb", "mysql"]
 
 
 def main() -> None:

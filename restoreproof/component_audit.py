@@ -99,7 +99,8 @@ class ComponentAudit:
         """Take stock of the backups that there are and choose those to restore."""
         self.backups = tuple(backups)
         self.targets = select(self.name, self.backups, which, seed)
-        self.instant = instant_inside(self.name, self.backups, seed)
+        if self.engine.restores_instants:
+            self.instant = instant_inside(self.name, self.backups, seed)
 
     @contextmanager
     def attempt(self, target: Target) -> Iterator[RestoreAttempt]:

@@ -263,6 +263,33 @@ def drop_shard(seed: int = 0) -> Change:
     return change
 
 
+def truncate_shard(seed: int = 0) -> Change:
+    """Keep only the first half of one shard's file."""
+
+    def change(tar: bytes) -> bytes:
+        shard = _any_shard(tar, seed)
+        return _members(
+            tar, lambda name, content: content[: len(content) // 2] if name == shard else content
+        )
+
+    return change
+
+
+def foreign_manifest(other: bytes) -> Change:
+    """Store influxd's own manifests of another backup in place of these."""
+
+    def change(tar: bytes) -> bytes:
+        with tarfile.open(fileobj=io.BytesIO(other)) as archive:
+            files = (archive.extractfile(one) for one in archive if one.name.endswith(".manifest"))
+            manifests = [file.read() for file in files if file]
+        return _members(
+            tar,
+            lambda name, content: manifests.pop(0) if name.endswith(".manifest") else content,
+        )
+
+    return change
+
+
 def flip_bit_in_shard(seed: int = 0) -> Change:
     """Turn over one bit of the points that one shard holds, and pack them again."""
 

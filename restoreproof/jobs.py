@@ -157,6 +157,7 @@ def base_of(backup: StoredBackup) -> Base:
         manifest.source_identity,
         manifest.source_version,
         manifest.facts,
+        manifest.fingerprint,
     )
 
 

@@ -35,6 +35,8 @@ REQUIRED_OF_ENGINE = {
     ("git", "playbook"): ("GIT-003",),
     ("git", "inventory"): ("GIT-004",),
     ("git", "configuration"): ("GIT-005",),
+    ("influxdb", "data"): ("INF-001", "INF-002"),
+    ("influxdb", "configuration"): ("INF-003",),
     ("mysql", "data"): ("MYS-002", "MYS-003"),
     ("mysql", "configuration"): ("MYS-004",),
     ("mysql", "logs"): ("MYS-005",),
@@ -44,19 +46,24 @@ REQUIRED_OF_ENGINE = {
 
 @dataclass(frozen=True)
 class Promise:
-    """One promise of one component. ``gap`` says why nothing can prove it today."""
+    """One promise of one component. ``gap`` says why nothing can prove it today.
+
+    ``waived`` names checks that are asked of other engines alone.
+    """
 
     key: str
     component: str
     text: str
     gap: str = ""
     engine: str = ""
+    waived: tuple[str, ...] = ()
 
     @property
     def required(self) -> tuple[str, ...]:
         """Checks without whose answer it is not kept."""
         own = REQUIRED_OF_ENGINE.get((self.engine, self.key), ())
-        return (*REQUIRED.get(self.key, ()), *own)
+        asked = (one for one in REQUIRED.get(self.key, ()) if one not in self.waived)
+        return (*asked, *own)
 
 
 def promises(
@@ -74,7 +81,9 @@ def promises(
                 if due in engine.kinds
                 else f"the {engine.name} engine does not make {due} backups yet"
             )
-            yield Promise(due, name, f"{due} backup {when[0].lower()}{when[1:]}", gap)
+            text = f"{due} backup {when[0].lower()}{when[1:]}"
+            waived = () if engine.restores_instants else ("RST-004",)
+            yield Promise(due, name, text, gap, waived=waived)
         if component.schedule.continuous:
             lacking = f"the {engine.name} engine stores no changes as they happen"
             gap = "" if STREAMED in engine.kinds else lacking

@@ -96,6 +96,7 @@ def estate(
                 "AGAMA_MYSQL_USER": BACKUP_USER,
                 "AGAMA_MYSQL_PASSWORD": rows.result().backup_password,
                 "AGAMA_INFLUXDB_IMAGE": influxdb_image.reference,
+                "AGAMA_INFLUXDB_CONTAINER": points.result().container,
                 "AGAMA_INFLUXDB_URL": points.result().url,
                 "AGAMA_INFLUXDB_BACKUP": points.result().backup,
                 "AGAMA_REPOSITORY": str(repository_path),

@@ -1,5 +1,6 @@
 """The sample estate's InfluxDB 1.x server: started, and filled with a week of metrics."""
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -38,13 +39,23 @@ STATEMENTS = (
     ),
     # Nothing is written to it, and still it has to come back.
     f"CREATE DATABASE {EMPTY_DATABASE}",
+    # influxd brings none of these back by itself.
+    (
+        "CREATE CONTINUOUS QUERY daily_load ON telegraf BEGIN SELECT mean(load1) AS load1"
+        " INTO telegraf.long_term.load_daily FROM telegraf.thirty_days.system"
+        " GROUP BY time(1d), host END"
+    ),
+    # A user whom nobody can log in as: its password is forgotten at once.
+    f"CREATE USER dashboards WITH PASSWORD '{secrets.token_hex(16)}'",
+    f"GRANT READ ON {DATABASE} TO dashboards",
 )
 
 
 @dataclass(frozen=True)
 class InfluxDBServer:
-    """The running server: its HTTP address and its backup port."""
+    """The running server: its container's name, its HTTP address and its backup port."""
 
+    container: str
     url: str
     backup: str
     points: int
@@ -67,6 +78,7 @@ def start(made: DockerContainer, now: datetime) -> InfluxDBServer:
     """Start the server and fill it. Raise SandboxTrouble."""
     with engine_trouble():
         made.start()
+        name = str(made.get_wrapped_container().name)
         host, port = address(made, HTTP_PORT)
         backup = ":".join(map(str, address(made, BACKUP_PORT)))
     url = f"http://{host}:{port}"
@@ -83,7 +95,7 @@ def start(made: DockerContainer, now: datetime) -> InfluxDBServer:
             for first in range(0, len(measured.lines), BATCH):
                 write(client, measured.lines[first : first + BATCH], policy=measured.policy)
         write(client, [line(HEARTBEAT, {}, {"seq": 0}, nanoseconds(now))])
-    return InfluxDBServer(url, backup, points)
+    return InfluxDBServer(name, url, backup, points)
 
 
 def write(client: httpx.Client, lines: Sequence[str], policy: str = DEFAULT_POLICY) -> None:

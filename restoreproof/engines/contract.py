@@ -68,6 +68,7 @@ class Base:
     source_identity: str
     source_version: str
     facts: Mapping[str, str]
+    fingerprint: Fingerprint | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,8 @@ class Engine(ABC, Generic[SourceT]):
     covers: ClassVar[frozenset[str]]
     kinds: ClassVar[frozenset[str]]
     source_model: type[SourceT]
+    restores_instants: ClassVar[bool] = True
+    """Whether increments hold the order of commits, so that one inside can be restored up to."""
 
     def gap(self, source: SourceModel, kind: str) -> str:
         """Why backups of a source hold no coverage of this kind, with the mend; empty if any."""

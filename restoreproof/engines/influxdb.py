@@ -1,9 +1,8 @@
-"""InfluxDB 1.x: full portable backups, restored into a server that nothing can reach."""
+"""InfluxDB 1.x: portable backups and increments, restored where nothing can reach."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
-from functools import partial
 
 import httpx
 
@@ -14,13 +13,28 @@ from restoreproof.engines.contract import (
     Engine,
     Restored,
     SourceContext,
+    Until,
 )
-from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, name
-from restoreproof.engines.influxdb_fingerprint import (
-    fingerprint,
-    retention_policies,
-    user_databases,
+from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused
+from restoreproof.engines.influxdb_configuration import (
+    NO_PLACE,
+    require_configuration,
+    store_configuration,
 )
+from restoreproof.engines.influxdb_export import (
+    FOLDER,
+    Plan,
+    as_fact,
+    plan_full,
+    plan_increment,
+    run_exports,
+)
+from restoreproof.engines.influxdb_fingerprint import METHOD, Content, read, user_databases
+from restoreproof.engines.influxdb_layout import Layout, layout_of
+from restoreproof.engines.influxdb_layout import as_fact as layout_as_fact
+from restoreproof.engines.influxdb_metadata import read_metadata
+from restoreproof.engines.influxdb_replay import METADATA, PORTABLE, load_full, replay_increment
+from restoreproof.engines.influxdb_restored import RestoredInfluxDB
 from restoreproof.engines.influxdb_source import (
     InfluxDBSource,
     connect,
@@ -28,79 +42,13 @@ from restoreproof.engines.influxdb_source import (
     probe,
     source_of,
 )
-from restoreproof.fingerprint import Fingerprint, settled
+from restoreproof.fingerprint import Comparison, Fingerprint, Item, settled
 from restoreproof.images import Image
-from restoreproof.outcomes import BackupFailed, RestoreFailed
+from restoreproof.outcomes import BackupFailed
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
 
-PORTABLE = "portable.tar"
-SHARD_IS_OPENING = ("shard is disabled", "engine is closed")
 MOVED = "changed at the source during the backup; widen source.lateness"
-PROBE = "restoreproof_probe"
-FOLDER = "/var/tmp/restoreproof"  # noqa: S108  # inside a container of ours alone
-# Unpacks every shard to nowhere: a backup that races with a compaction can hold half of one.
-TEST_SHARDS = (
-    f'find {FOLDER} -name "*.tar.gz" | while read -r shard; do tar -tzf "$shard" || exit 1; done'
-)
-
-
-class RestoredInfluxDB(Restored):
-    """An InfluxDB server in its sandbox."""
-
-    def __init__(self, sandbox: Sandbox, client: InfluxClient) -> None:
-        self.sandbox = sandbox
-        self.client = client
-        self.server_version = f"InfluxDB {client.version()}"
-        self.identity = str(sandbox.container.id)
-        self.isolation = sandbox.isolation
-        self.limits = sandbox.limits.describe()
-        self.boundary: datetime | None = None
-
-    def answer(self) -> str:
-        try:
-            databases = user_databases(self.client)
-            for database in databases:
-                self.sandbox.until(partial(self._shards_answer, database), what=database)
-        except (httpx.HTTPError, InfluxRefused) as error:
-            self.sandbox.require_running()
-            raise RestoreFailed(f"the restored server does not answer: {error}") from None
-        return f"read the newest point of every series of {len(databases)} databases"
-
-    def _shards_answer(self, database: str) -> bool:
-        """Whether every shard answers: influxd restores first and opens its shards afterwards."""
-        try:
-            for policy in retention_policies(self.client, database):
-                source = f"{name(database, policy)}./.*/"
-                self.client.query(f"SELECT LAST(*) FROM {source}", database)
-        except InfluxRefused as error:
-            if any(words in str(error) for words in SHARD_IS_OPENING):
-                return False
-            raise
-        return True
-
-    def fingerprint(self, expected: Fingerprint) -> Fingerprint:
-        assert self.boundary is not None
-        try:
-            databases = user_databases(self.client)
-            return fingerprint(self.client, databases, self.boundary, expected.taken_at)
-        except (httpx.HTTPError, InfluxRefused) as error:
-            self.sandbox.require_running()
-            raise RestoreFailed(f"the restored content cannot be read: {error}") from None
-
-    def newest_heartbeat(self, source: SourceModel) -> datetime | None:
-        return newest_heartbeat(self.client, source)
-
-    def write_and_read(self) -> bool:
-        """Write a point into a new database and read it back."""
-        try:
-            self.client.query(f"CREATE DATABASE {name(PROBE)}")
-            self.client.write(PROBE, "probe value=1i 1")
-            found = self.client.query('SELECT "value" FROM "probe"', PROBE)
-            self.client.query(f"DROP DATABASE {name(PROBE)}")
-        except (httpx.HTTPError, InfluxRefused) as error:
-            raise RestoreFailed(f"the restored server takes no writes: {error}") from None
-        return [row[1].text for series in found for row in series.values] == ["1"]
 
 
 class InfluxDB(Engine[InfluxDBSource]):
@@ -108,23 +56,32 @@ class InfluxDB(Engine[InfluxDBSource]):
 
     name = "influxdb"
     method = (
-        "Number and SHA-256 digest of every point older than the agreed lateness, equal before "
-        "and after the backup; newer points by number; fields with types, tags, retention "
-        "policies and continuous queries"
+        "Number and SHA-256 digest of every point older than the agreed lateness, unchanged "
+        "from before to after the backup; newer points by number; fields with types and number "
+        "of values, series, tags, retention policies, continuous queries, subscriptions, users "
+        "and privileges"
     )
     needs_image = True
-    covers = frozenset({"data"})
-    kinds = frozenset({"full"})
+    covers = frozenset({"data", "configuration"})
+    kinds = frozenset({"full", "incremental"})
     source_model = InfluxDBSource
+    restores_instants = False
+
+    def gap(self, source: SourceModel, kind: str) -> str:
+        assert isinstance(source, InfluxDBSource)
+        if kind == "configuration" and source.configuration is None:
+            return NO_PLACE
+        return super().gap(source, kind)
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         return (
-            "users and subscriptions are not in a portable backup",
+            "passwords of users, which come back only as meta.db of a stopped server",
             "points written or deleted inside the lateness window are only counted",
         )
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
+        require_configuration(context)
 
     def back_up(self, context: BackupContext) -> BackupContent:
         source, image, clock = source_of(context.of), context.of.image, context.of.clock
@@ -137,32 +94,41 @@ class InfluxDB(Engine[InfluxDBSource]):
                 databases = source.databases or user_databases(client)
                 if not databases:
                     raise BackupFailed("the source holds no database, so nothing can be proven")
-                boundary = clock() - source.lateness
-                before = fingerprint(client, databases, boundary, clock())
+                base, base_layout = _base(context)
+                boundary = (clock() - source.lateness).replace(microsecond=0)
+                start = boundary - source.overlap
+                layout = layout_of(client, databases, boundary, start, base_layout)
+                before, taken_at = read(client, databases, layout), clock()
+                plan = plan_full(databases)
+                if base is not None and base_layout is not None:
+                    plan = plan_increment(databases, base, base_layout, before)
+                metadata = read_metadata(client, databases)
                 recovery_point = clock()
-                for number, database in enumerate(databases):
-                    self._back_up_database(context, tools, database, number)
-                tested = tools.run(["sh", "-c", TEST_SHARDS])
-                if tested.exit_code != 0:
-                    raise BackupFailed(f"influxd backup left half a shard: {tested.complaint}")
-                with context.artifact(PORTABLE) as sink:
-                    stream = tools.stream(["tar", "-C", FOLDER, "-cf", "-", "."])
-                    for chunk in stream:
-                        sink.write(chunk)
-                    if stream.result().exit_code != 0:
-                        raise BackupFailed(f"tar: {stream.result().complaint}")
-                after = fingerprint(client, databases, boundary, clock())
+                _store(context, tools, plan)
+                with context.artifact(METADATA) as sink:
+                    sink.write(metadata.model_dump_json(indent=1).encode())
+                configuration, configuration_facts = store_configuration(context)
+                after = read(client, databases, layout, before)
                 version = client.version()
         except (httpx.HTTPError, InfluxRefused) as error:
             raise BackupFailed(f"the source refused: {error}") from None
+        items = (*_settled(before, after), *configuration)
+        taken = Fingerprint.of(METHOD, taken_at, items)
+        facts = {
+            "databases": "\n".join(databases),
+            "layout": layout_as_fact(layout),
+            "exports": as_fact(plan.exports),
+            **configuration_facts,
+        }
+        if context.base is not None:
+            facts["base_position"] = context.base.position
         return BackupContent(
             recovery_point=recovery_point,
-            fingerprint=Fingerprint.of(
-                before.method, before.taken_at, settled(before.items, after.items, MOVED)
-            ),
+            fingerprint=taken,
             source_version=f"InfluxDB {version}",
             source_identity=context.of.text(source.url),
-            facts={"databases": "\n".join(databases), "boundary": boundary.isoformat()},
+            position=f"content {taken.digest}",
+            facts=facts,
         )
 
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
@@ -178,28 +144,11 @@ class InfluxDB(Engine[InfluxDBSource]):
         full: BackupToRestore | None = None,
     ) -> Iterator[Restored]:
         assert image is not None
-
-        def environment(socket: str | None) -> Mapping[str, str]:
-            return {
-                "INFLUXDB_REPORTING_DISABLED": "true",
-                # The estate's retention would delete restored points while they are proven.
-                "INFLUXDB_RETENTION_ENABLED": "false",
-                "INFLUXDB_CONTINUOUS_QUERIES_ENABLED": "false",
-                "INFLUXDB_MONITOR_STORE_ENABLED": "false",
-            } | (
-                {
-                    "INFLUXDB_HTTP_UNIX_SOCKET_ENABLED": "true",
-                    "INFLUXDB_HTTP_BIND_SOCKET": socket,
-                }
-                if socket
-                else {}
-            )
-
         with (
             sandboxes.server(
                 image,
                 command=lambda _: (),
-                environment=environment,
+                environment=_environment,
                 socket_name="influxdb.sock",
                 port=8086,
             ) as sandbox,
@@ -210,46 +159,71 @@ class InfluxDB(Engine[InfluxDBSource]):
 
     def load(self, restored: Restored, backup: BackupToRestore) -> None:
         assert isinstance(restored, RestoredInfluxDB)
-        restored.boundary = datetime.fromisoformat(backup.facts["boundary"])
-        unpack = f"mkdir -p {FOLDER} && tar -C {FOLDER} -xf -"
-        unpacked = restored.sandbox.run(["sh", "-c", unpack], feed=backup.read(PORTABLE))
-        if unpacked.exit_code != 0:
-            raise RestoreFailed(f"tar: {unpacked.complaint}")
-        for number, database in enumerate(backup.facts["databases"].split("\n")):
-            command = ["influxd", "restore", "-portable", "-db", database, f"{FOLDER}/{number}"]
-            done = restored.sandbox.run(command)
-            if done.exit_code != 0 and not self._is_empty(restored, database, number):
-                restored.sandbox.require_running()
-                raise RestoreFailed(f"influxd restore of {database}: {done.complaint}")
+        load_full(restored, backup)
 
-    @staticmethod
-    def _is_empty(restored: RestoredInfluxDB, database: str, number: int) -> bool:
-        """Whether a database without any shard came back.
-
-        influxd 1.6 creates it and then complains that nothing changed, since it counts shards.
-        """
-        shards = ["sh", "-c", f"ls {FOLDER}/{number}/*.tar.gz"]
-        has_shards = restored.sandbox.run(shards).exit_code == 0
-        return not has_shards and database in user_databases(restored.client)
-
-    def _back_up_database(
-        self, context: BackupContext, tools: Sandbox, database: str, number: int
+    def replay(
+        self, restored: Restored, increment: BackupToRestore, until: Until | None = None
     ) -> None:
-        address = context.of.text(source_of(context.of).backup)
-        folder = f"{FOLDER}/{number}"
-        command = [
-            "influxd",
-            "backup",
-            "-portable",
-            "-host",
-            address,
-            "-database",
-            database,
-            folder,
-        ]
-        done = tools.run(command)
-        if done.exit_code != 0:
-            raise BackupFailed(f"influxd backup of {database}: {done.complaint}")
+        assert isinstance(restored, RestoredInfluxDB)
+        assert until is None, "increments of InfluxDB hold no order of commits"
+        replay_increment(restored, increment)
+
+
+def _base(context: BackupContext) -> tuple[Fingerprint | None, Layout | None]:
+    """What the base held, and how that was divided; None for a full backup."""
+    if context.base is None:
+        return None, None
+    if context.base.source_identity != context.of.text(source_of(context.of).url):
+        raise BackupFailed("the base is of another server: take a full backup")
+    known = context.base.fingerprint
+    if known is None or known.method != METHOD:
+        raise BackupFailed("the base was fingerprinted in another way: take a full backup")
+    return known, Layout.model_validate_json(context.base.facts["layout"])
+
+
+def _store(context: BackupContext, tools: Sandbox, plan: Plan) -> None:
+    tools.run(["mkdir", "-p", FOLDER])
+    run_exports(tools, context.of.text(source_of(context.of).backup), plan)
+    with context.artifact(PORTABLE) as sink:
+        stream = tools.stream(["tar", "-C", FOLDER, "-cf", "-", "."])
+        for chunk in stream:
+            sink.write(chunk)
+        if stream.result().exit_code != 0:
+            raise BackupFailed(f"tar: {stream.result().complaint}")
+
+
+def _settled(before: Content, after: Content) -> Iterator[Item]:
+    later = {item.key: item for item in after.items()}
+    for item in settled(before.items(), later.values(), MOVED):
+        known = later.get(item.key)
+        if item.comparison is Comparison.AT_LEAST and item.count is not None:
+            # What was deleted meanwhile need not come back.
+            count = min(item.count, (known.count if known else None) or 0)
+            yield item.model_copy(update={"count": count})
+        else:
+            yield item
+
+
+def _environment(socket: str | None) -> Mapping[str, str]:
+    known = {
+        "INFLUXDB_REPORTING_DISABLED": "true",
+        # The estate's retention would delete restored points while they are proven.
+        "INFLUXDB_RETENTION_ENABLED": "false",
+        "INFLUXDB_CONTINUOUS_QUERIES_ENABLED": "false",
+        "INFLUXDB_SUBSCRIBER_ENABLED": "false",
+        "INFLUXDB_MONITOR_STORE_ENABLED": "false",
+        # What the source was allowed to hold has to come back.
+        "INFLUXDB_DATA_MAX_SERIES_PER_DATABASE": "0",
+        "INFLUXDB_DATA_MAX_VALUES_PER_TAG": "0",
+        "INFLUXDB_COORDINATOR_WRITE_TIMEOUT": "10m",
+        "INFLUXDB_DATA_QUERY_LOG_ENABLED": "false",
+    }
+    if socket is None:
+        return known
+    return known | {
+        "INFLUXDB_HTTP_UNIX_SOCKET_ENABLED": "true",
+        "INFLUXDB_HTTP_BIND_SOCKET": socket,
+    }
 
 
 def _client_of(sandbox: Sandbox) -> InfluxClient:

@@ -1,24 +1,30 @@
 """What an InfluxDB 1.x server holds: a digest of every point, and the schema around them.
 
-InfluxDB has no snapshot. So points older than a boundary before the backup are digested, once
-before and once after it: equal digests mean that this window was closed, and then it must come
-back exactly. Newer points are only counted: at least those seen before must come back.
+InfluxDB has no snapshot. So points older than a boundary before the backup are digested before
+it, and what changed by its end is undecided: what did not change must come back exactly. Newer
+points are only counted: at least as many must come back. Whether points changed is asked for the
+price of counting them: a shard that took writes, and a measurement whose fields have another
+number of values since something was deleted, are read again, and nothing else is.
 """
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from restoreproof.engines.influxdb_client import InfluxClient, Literal, Series, name
+from restoreproof.engines.influxdb_client import InfluxClient, Literal, name
+from restoreproof.engines.influxdb_layout import Layout, Shard, Window, column, fields, shards
+from restoreproof.engines.influxdb_metadata import metadata_items
+from restoreproof.engines.influxdb_points import Points, read_points
 from restoreproof.fingerprint import Comparison, Fingerprint, Item
 
-METHOD = "influxdb-points-sha256-v1"
+METHOD = "influxdb-points-sha256-v2"
 OWN_DATABASE = "_internal"
-CLOSED, OPEN = "points", "points of the open window"
+CLOSED, SERIES, OPEN = "points", "series", "points of the open window"
+Field = tuple[str, str]
+"""A field's key and its type."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Measurement:
     """One measurement of one retention policy."""
 
@@ -31,99 +37,180 @@ class Measurement:
         """The measurement's name in a fingerprint."""
         return f"{self.database}.{self.policy}.{self.name}"
 
+    @property
+    def source(self) -> str:
+        """The measurement in InfluxQL."""
+        # FROM takes no retention policy with every version unless the database is named too.
+        return name(self.database, self.policy, self.name)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was read of a server: its points by window, how many values each field has, and more.
+
+    ``writes`` is how many points each shard has taken since the server started.
+    """
+
+    layout: Layout
+    points: Mapping[Measurement, Mapping[Window, Points]]
+    values: Mapping[Measurement, Mapping[Field, int]]
+    newer: Mapping[Measurement, int]
+    metadata: tuple[Item, ...]
+    writes: Mapping[Shard, int]
+
+    def items(self) -> Iterator[Item]:
+        """All of it as items of a fingerprint."""
+        yield from self.metadata
+        for measurement, counts in self.values.items():
+            for (key, kind), count in counts.items():
+                yield Item(kind="field", name=f"{measurement.label}.{key} ({kind})", count=count)
+        for measurement, windows in self.points.items():
+            for tag in sorted(set().union(*(points.tags for points in windows.values()))):
+                yield Item(kind="tag", name=f"{measurement.label}.{tag}")
+            for window, points in windows.items():
+                yield closed_item(measurement, window, points)
+                label = item_name(measurement, window)
+                yield Item(kind=SERIES, name=label, count=points.series)
+        for measurement, count in self.newer.items():
+            at_least = Comparison.AT_LEAST
+            yield Item(kind=OPEN, name=measurement.label, count=count, comparison=at_least)
+
+
+def item_name(measurement: Measurement, window: Window) -> str:
+    """How the points of a window are named in a fingerprint."""
+    return f"{measurement.label} {window}"
+
+
+def closed_item(measurement: Measurement, window: Window, points: Points) -> Item:
+    """The item of a window that is compared exactly."""
+    label = item_name(measurement, window)
+    return Item(kind=CLOSED, name=label, count=points.count, digest=points.digest)
+
 
 def user_databases(client: InfluxClient) -> tuple[str, ...]:
     """All databases that are not the server's own, sorted."""
-    return tuple(sorted(set(_column(client, "SHOW DATABASES", "name")) - {OWN_DATABASE}))
+    return tuple(sorted(set(column(client, "SHOW DATABASES", "name")) - {OWN_DATABASE}))
 
 
 def retention_policies(client: InfluxClient, database: str) -> list[str]:
     """The names of a database's retention policies, in the server's order."""
-    return _column(client, f"SHOW RETENTION POLICIES ON {name(database)}", "name")
+    return column(client, f"SHOW RETENTION POLICIES ON {name(database)}", "name")
 
 
 def fingerprint(
-    client: InfluxClient, databases: tuple[str, ...], boundary: datetime, taken_at: datetime
+    client: InfluxClient, databases: tuple[str, ...], layout: Layout, taken_at: datetime
 ) -> Fingerprint:
-    """The fingerprint with ``boundary`` between the closed and the open window."""
-    return Fingerprint.of(METHOD, taken_at, _items(client, databases, nanoseconds(boundary)))
+    """The fingerprint of a server that nobody writes to."""
+    return Fingerprint.of(METHOD, taken_at, read(client, databases, layout).items())
 
 
-def nanoseconds(instant: datetime) -> int:
-    """Whole nanoseconds since 1970, in integers: a float has too few digits."""
-    return int(instant.timestamp()) * 1_000_000_000 + instant.microsecond * 1000
-
-
-def _items(client: InfluxClient, databases: tuple[str, ...], boundary: int) -> Iterator[Item]:
-    for database in databases:
-        yield Item(kind="database", name=database)
-        for series in client.query("SHOW CONTINUOUS QUERIES"):
-            for row in series.values:
-                if series.name == database:
-                    yield _described("continuous query", f"{database}.{row[0]}", row)
-        policies = client.query(f"SHOW RETENTION POLICIES ON {name(database)}")
-        for row in (row for series in policies for row in series.values):
-            policy = str(row[0])
-            yield _described("retention policy", f"{database}.{policy}", row)
-            yield from _measurements(client, database, policy, boundary)
+def read(
+    client: InfluxClient,
+    databases: tuple[str, ...],
+    layout: Layout,
+    before: Content | None = None,
+) -> Content:
+    """Read a server; with ``before`` only what changed since."""
+    writes = _writes(client)
+    touched = _touched(before, writes) if before else ()
+    points: dict[Measurement, dict[Window, Points]] = {}
+    values: dict[Measurement, Mapping[Field, int]] = {}
+    newer: dict[Measurement, int] = {}
+    for measurement, typed, held, still in _measurements(
+        client, databases, layout, writes, touched
+    ):
+        columns = layout.columns_of(measurement.database, measurement.name)
+        columns = (*columns, *(one for one in typed if one not in columns))
+        counts = _values(client, measurement, typed, layout.boundary)
+        same = before is not None and before.values.get(measurement) == counts
+        known = before.points.get(measurement, {}) if before and same else {}
+        wanted = [one for one in held if counts and not (same and one in still)]
+        *closed, opened = _points(client, measurement, columns, [*wanted, layout.open])
+        found = {window: one for window, one in known.items() if window in still}
+        found |= {window: one for window, one in zip(wanted, closed, strict=True) if one.count}
+        if opened.count:
+            newer[measurement] = opened.count
+        if counts:
+            values[measurement] = counts
+            points[measurement] = found
+    metadata = tuple(metadata_items(client, databases))
+    return Content(layout, points, values, newer, metadata, writes)
 
 
 def _measurements(
-    client: InfluxClient, database: str, policy: str, boundary: int
-) -> Iterator[Item]:
-    for measured in sorted(set(_column(client, "SHOW MEASUREMENTS", "name", database))):
-        measurement = Measurement(database, policy, measured)
-        yield from _schema(client, measurement)
-        count, digest = _points(client, measurement, f"time < {boundary}")
-        yield Item(kind=CLOSED, name=measurement.label, count=count, digest=digest)
-        newer, _ = _points(client, measurement, f"time >= {boundary}")
-        yield Item(kind=OPEN, name=measurement.label, count=newer, comparison=Comparison.AT_LEAST)
+    client: InfluxClient,
+    databases: tuple[str, ...],
+    layout: Layout,
+    shards_there: Iterable[Shard],
+    touched: Iterable[Shard],
+) -> Iterator[tuple[Measurement, list[Field], list[Window], frozenset[Window]]]:
+    """Each measurement with its fields, the closed windows that can hold points, and those still.
+
+    A point lies in a shard, and where nobody wrote it lies there still.
+    """
+    for database in databases:
+        for policy in retention_policies(client, database):
+            of = (database, policy)
+            windows = list(layout.closed(*of))
+            own, wrote = (
+                [shard for shard in among if (shard.database, shard.policy) == of]
+                for among in (shards_there, touched)
+            )
+            held = [one for one in windows if _overlaps(one, own)]
+            still = frozenset(one for one in windows if not _overlaps(one, wrote))
+            for measured, typed in fields(client, database, policy).items() if own else ():
+                yield Measurement(database, policy, measured), typed, held, still
 
 
-def _schema(client: InfluxClient, measurement: Measurement) -> Iterator[Item]:
-    # FROM takes no retention policy with every version unless the database is named too.
-    source = name(measurement.database, measurement.policy, measurement.name)
-    for kind, statement in (("field", "SHOW FIELD KEYS"), ("tag", "SHOW TAG KEYS")):
-        for series in client.query(f"{statement} FROM {source}", measurement.database):
-            for row in series.values:
-                yield _described(kind, f"{measurement.label}.{row[0]}", row)
+def _overlaps(window: Window, shards: list[Shard]) -> bool:
+    return any(window.overlaps(shard.start, shard.end) for shard in shards)
 
 
-def _points(client: InfluxClient, measurement: Measurement, window: str) -> tuple[int, str]:
-    """Number of points and digest of a window: per series in time order, series sorted."""
-    source = name(measurement.database, measurement.policy, measurement.name)
-    statement = f"SELECT * FROM {source} WHERE {window} GROUP BY *"
-    count = 0
-    digests: dict[str, hashlib._Hash] = {}
-    for part in client.stream(statement, measurement.database):
-        count += len(part.values)
-        digest = digests.setdefault(repr(part.tags), hashlib.sha256())
-        for row in part.values:
-            digest.update(_canonical(part, row))
-    total = hashlib.sha256()
-    for key in sorted(digests):
-        total.update(f"{len(key)}:{key}".encode() + digests[key].digest())
-    return count, total.hexdigest()
-
-
-def _canonical(series: Series, row: tuple[object, ...]) -> bytes:
-    """A point as bytes: fields that it has not are left out, whatever columns there are."""
-    parts = []
-    for column, value in sorted(zip(series.columns, row, strict=True)):
-        if value is not None:
-            text = value.text if isinstance(value, Literal) else repr(value)
-            parts.append(f"{len(column)}:{column}={len(text)}:{text}")
-    return "\n".join(parts).encode() + b"\0"
-
-
-def _described(kind: str, label: str, row: tuple[object, ...]) -> Item:
-    digest = hashlib.sha256(repr(row).encode()).hexdigest()
-    return Item(kind=kind, name=label, digest=digest)
-
-
-def _column(client: InfluxClient, statement: str, column: str, database: str = "") -> list[str]:
-    return [
-        str(row[series.columns.index(column)])
-        for series in client.query(statement, database)
-        for row in series.values
+def _points(
+    client: InfluxClient,
+    measurement: Measurement,
+    columns: tuple[Field, ...],
+    windows: list[Window],
+) -> list[Points]:
+    """The points of each window: per series in time order."""
+    wanted = ", ".join(f"{name(key)}::{kind}" for key, kind in columns)
+    statements = [
+        f"SELECT {wanted} FROM {measurement.source} WHERE {window.condition} GROUP BY *"
+        for window in windows
     ]
+    lines = client.lines("; ".join(statements), measurement.database)
+    return read_points(lines, len(statements))
+
+
+def _values(
+    client: InfluxClient, measurement: Measurement, typed: list[Field], boundary: int
+) -> dict[Field, int]:
+    """How many values each field has before the boundary; fields without any are left out."""
+    counted = ", ".join(f"COUNT({name(key)}::{kind})" for key, kind in typed)
+    statement = f"SELECT {counted} FROM {measurement.source} WHERE time < {boundary}"
+    counts = dict.fromkeys(typed, 0)
+    for series in client.query(statement, measurement.database):
+        for row in series.values:
+            for one, value in zip(typed, row[1:], strict=True):
+                counts[one] += int(value.text) if isinstance(value, Literal) else 0
+    return {one: count for one, count in counts.items() if count}
+
+
+def _writes(client: InfluxClient) -> dict[Shard, int]:
+    known = {shard.id: shard for shard in shards(client)}
+    found = dict.fromkeys(known.values(), -1)
+    for series in client.query("SHOW STATS FOR 'shard'"):
+        shard = known.get(int(dict(series.tags)["id"]))
+        if shard is not None:
+            found[shard] = int(series.values[0][series.columns.index("writePointsOk")].text)
+    return found
+
+
+def _touched(before: Content, now: Mapping[Shard, int]) -> tuple[Shard, ...]:
+    """The shards that took writes, came or went since; a shard that does not tell may have."""
+    every = before.writes.keys() | now.keys()
+    return tuple(
+        shard
+        for shard in every
+        if before.writes.get(shard, -1) != now.get(shard, -2) or now[shard] < 0
+    )

@@ -11,6 +11,7 @@ from restoreproof.durations import Duration
 from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, name
 from restoreproof.engines.influxdb_fingerprint import user_databases
+from restoreproof.engines.server_files import ServerFilesSource
 from restoreproof.errors import SourceUnavailable
 from restoreproof.references import Secret, SourceModel
 
@@ -28,7 +29,9 @@ class InfluxDBSource(SourceModel):
     """How to reach the server: its HTTP address and its backup port.
 
     ``lateness`` is how late a point may arrive: windows that closed before it are compared
-    exactly. Without ``databases`` all but the server's own are taken.
+    exactly. ``overlap`` is how far back from there an increment exports by time; where older
+    points changed, it takes their whole shard. Without ``databases`` all but the server's own are
+    taken. ``configuration`` says where influxdb.conf is.
     """
 
     url: str
@@ -37,7 +40,9 @@ class InfluxDBSource(SourceModel):
     password: Secret | None = None
     databases: tuple[str, ...] = ()
     lateness: Duration = timedelta(minutes=5)
+    overlap: Duration = timedelta(hours=1)
     heartbeat: Heartbeat | None = None
+    configuration: ServerFilesSource | None = None
 
 
 def source_of(context: SourceContext) -> InfluxDBSource:
@@ -59,7 +64,11 @@ def probe(context: SourceContext) -> None:
     with closing(connect(context)) as client:
         try:
             version = client.version()
-            found = user_databases(client) if version.startswith("1.") else ()
+            found: tuple[str, ...] = ()
+            if version.startswith("1."):
+                found = user_databases(client)
+                # Shards and users are told to administrators alone.
+                client.query("SHOW USERS")
         except httpx.HTTPError as error:
             url = context.text(source_of(context).url)
             mend = "start the server, or correct source.url in the policy"
@@ -67,9 +76,9 @@ def probe(context: SourceContext) -> None:
                 f"InfluxDB at {url} cannot be reached: {error}", where=where, mend=mend
             ) from None
         except InfluxRefused as error:
-            mend = "correct user and password in the policy's source section"
+            mend = "give a user WITH ALL PRIVILEGES and the password in the policy's source section"
             raise SourceUnavailable(
-                f"InfluxDB refused the login: {error}", where=where, mend=mend
+                f"InfluxDB refused the user: {error}", where=where, mend=mend
             ) from None
     if not version.startswith("1."):
         mend = "audit InfluxDB 1.x; other versions are not supported yet"

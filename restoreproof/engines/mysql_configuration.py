@@ -13,8 +13,8 @@ import pymysql
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import BackupContext, BackupToRestore, SourceContext
+from restoreproof.engines.file_archive import Collection, collecting, restored_items, unpack
 from restoreproof.engines.mysql_connection import Row, rows
-from restoreproof.engines.mysql_file_archive import Collection, collecting, restored_items, unpack
 from restoreproof.engines.mysql_option_files import (
     PERSISTED,
     PLUGINS,
@@ -26,14 +26,14 @@ from restoreproof.engines.mysql_option_files import (
     option_file,
     validate,
 )
-from restoreproof.engines.mysql_server_files import (
+from restoreproof.engines.mysql_source import source_of
+from restoreproof.engines.server_files import (
     Files,
     NotThere,
     ServerFilesSource,
     opened,
     require,
 )
-from restoreproof.engines.mysql_source import source_of
 from restoreproof.errors import SourceUnavailable
 from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed

@@ -22,8 +22,7 @@ from restoreproof.engines.contract import (
     BackupToRestore,
     SourceContext,
 )
-from restoreproof.engines.mysql_connection import rows
-from restoreproof.engines.mysql_file_archive import (
+from restoreproof.engines.file_archive import (
     FILES,
     Collection,
     HashingSink,
@@ -32,8 +31,9 @@ from restoreproof.engines.mysql_file_archive import (
     restored_items,
     unpack,
 )
-from restoreproof.engines.mysql_server_files import Files, NotThere, opened, require
+from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_source import source_of
+from restoreproof.engines.server_files import Files, NotThere, opened, require
 from restoreproof.errors import SourceUnavailable
 from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed, RestoreFailed

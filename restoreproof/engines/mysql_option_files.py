@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from restoreproof.engines.mysql_file_archive import restored_files
+from restoreproof.engines.file_archive import restored_files
 from restoreproof.sandbox import Sandbox
 
 VARIABLES = "global-variables.json"

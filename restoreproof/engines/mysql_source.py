@@ -23,7 +23,7 @@ from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_health import ApplicationProbe
 from restoreproof.engines.mysql_image import dialect_of, version_in
 from restoreproof.engines.mysql_privileges import missing_privileges
-from restoreproof.engines.mysql_server_files import ServerFilesSource
+from restoreproof.engines.server_files import ServerFilesSource
 from restoreproof.errors import SourceUnavailable, UserError
 from restoreproof.references import Secret, SourceModel
 from restoreproof.sandbox import Sandbox

@@ -29,12 +29,15 @@ STATEMENTS = (
     f'CREATE RETENTION POLICY "{LONG}" ON {QUOTED} DURATION INF REPLICATION 1 SHARD DURATION 52w',
     f'CREATE DATABASE "{STRANGE}"',
     'CREATE DATABASE "nothing in it"',
-    # A portable backup holds no continuous query.
-    "CREATE DATABASE lossy",
+    # A portable backup brings none of these back.
     (
-        'CREATE CONTINUOUS QUERY "a mean" ON "lossy" BEGIN SELECT mean("v") INTO "means" FROM "v"'
-        " GROUP BY time(1h) END"
+        f'CREATE CONTINUOUS QUERY "a mean" ON {QUOTED} RESAMPLE EVERY 30m FOR 2h BEGIN SELECT'
+        ' mean("v") INTO "long term"."means, all" FROM "series" GROUP BY time(1h), * END'
     ),
+    f"CREATE SUBSCRIPTION \"a 'copy'\" ON {QUOTED}.\"{LONG}\" DESTINATIONS ANY 'udp://127.0.0.1:9'",
+    """CREATE USER "o'reader \\"x\\"" WITH PASSWORD 'unknown to all'""",
+    f"CREATE USER weak WITH PASSWORD '{SECRET}'",
+    f"""GRANT READ ON {QUOTED} TO "o'reader \\"x\\"" """,
 )
 POINTS = r"""
 kinds,t=a f=1.5,i=1i,u=true,s="text" 1600000000000000001
@@ -88,7 +91,6 @@ class InfluxDBTorture(Source):
         for lines in (POINTS, LINES, MANY):
             self.client.write(DATABASE, lines.strip("\n"))
         self.client.write(STRANGE, "other v=1i 1600000000000000000")
-        self.client.write("lossy", "v v=1i 1600000000000000000")
         self._write(LONG, "kinds,t=a f=2.5 1000000000000000000")
 
     @property
@@ -100,16 +102,13 @@ class InfluxDBTorture(Source):
         return self._source(databases=("nothing in it",))
 
     @property
-    def lossy(self) -> tuple[InfluxDBSource, str]:
-        return self._source(databases=("lossy",)), "continuous query lossy.a mean: is missing"
-
-    @property
     def refused(self) -> Mapping[str, InfluxDBSource]:
         return {
             "nobody at the port": self._source(url="http://127.0.0.1:1"),
             "nobody at the backup port": self._source(backup="127.0.0.1:1"),
             "wrong password": self._source(password=f"${{{WRONG_PASSWORD}}}"),
             "unknown user": self._source(user="nobody"),
+            "user without rights": self._source(user="weak"),
             "no such database": self._source(databases=(DATABASE, "never made")),
         }
 
@@ -132,7 +131,7 @@ class InfluxDBTorture(Source):
     def tamper(self, restored: Restored) -> str:
         assert isinstance(restored, RestoredInfluxDB)
         restored.client.write(DATABASE, "kinds,t=b i=9007199254740992i 1600000000000000001")
-        return "points torture.autogen.kinds: other content"
+        return "points torture.autogen.kinds from 2020-09-07 to 2020-09-14: other content"
 
     def _write(self, policy: str, lines: str) -> None:
         target = {"db": DATABASE, "rp": policy, "precision": "ns"}

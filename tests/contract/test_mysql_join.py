@@ -12,8 +12,8 @@ from restoreproof import docker_engine
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_join import Joined
 from restoreproof.engines.mysql_restored import RestoredMySQL
-from restoreproof.engines.mysql_server_files import ContainerFiles
 from restoreproof.engines.mysql_source import Encryption, MySQLSource, probe
+from restoreproof.engines.server_files import ContainerFiles
 from restoreproof.errors import SourceUnavailable
 from restoreproof.images import Image
 from restoreproof.outcomes import RestoreFailed

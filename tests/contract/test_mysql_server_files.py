@@ -20,9 +20,9 @@ from restoreproof.damage_content import drop_last_lines, replace_in_file
 from restoreproof.demo.mysql import Container
 from restoreproof.demo.servers import address, publish
 from restoreproof.engines.contract import SourceContext
+from restoreproof.engines.file_archive import unpack
 from restoreproof.engines.mysql_configuration import FOLDER
 from restoreproof.engines.mysql_connection import rows
-from restoreproof.engines.mysql_file_archive import unpack
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_source import MySQLSource
 from restoreproof.errors import SourceUnavailable

@@ -346,6 +346,30 @@ SCENARIOS = (
         tampering="refuse_writes",
     ),
     Scenario(
+        "INF-002",
+        INFLUXDB,
+        "stored user may write who may only read",
+        "privilege dashboards on telegraf: other content",
+        damage=rewrite(
+            INFLUXDB, damage_content.replace_text(b'"READ"', b'"WRITE"'), "metadata.json.zst"
+        ),
+        also=frozenset({"RST-002"}),
+    ),
+    Scenario(
+        "INF-003",
+        INFLUXDB,
+        "stored influxdb.conf that no server takes",
+        "/etc/influxdb/influxdb.conf: config: parse config",
+        damage=rewrite(
+            INFLUXDB,
+            damage_content.replace_in_file(
+                "files/etc/influxdb/influxdb.conf", b"store-enabled = false", b"store-enabled = no"
+            ),
+            "configuration.tar.zst",
+        ),
+        also=frozenset({"RST-002"}),
+    ),
+    Scenario(
         "GIT-001",
         GIT,
         "stored version with two files of one name",

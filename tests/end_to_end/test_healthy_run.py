@@ -30,7 +30,7 @@ def test_only_the_schedule_fails(healthy: Finished) -> None:
     assert healthy.with_verdict(Verdict.FAILED) == {("RPO-001", MYSQL), ("RPO-001", INFLUXDB)}
     assert not healthy.with_verdict(Verdict.ERROR)
     # A repository has neither schedule nor heartbeat; a first backup is no increment.
-    unproven = {("RPO-001", GIT), ("RPO-003", GIT), ("INC-001", MYSQL)}
+    unproven = {("RPO-001", GIT), ("RPO-003", GIT), ("INC-001", MYSQL), ("INC-001", INFLUXDB)}
     assert healthy.with_verdict(Verdict.UNPROVEN) == unproven
 
 
@@ -59,7 +59,7 @@ def test_every_promise_is_listed(healthy: Finished) -> None:
     document = " ".join(_text(healthy.folder / "report.pdf").split())
 
     assert set(found) == expected
-    for promise in (f"{MYSQL}.incremental", f"{INFLUXDB}.incremental", f"{INFLUXDB}.configuration"):
+    for promise in (f"{MYSQL}.incremental", f"{INFLUXDB}.incremental"):
         assert promise in unproven
     assert all(found[name].reason for name in unproven)
     for kind in ("incremental", "configuration", "logs"):
@@ -71,7 +71,12 @@ def test_promises_of_the_data_are_proven(healthy: Finished) -> None:
     found = {record.id: record.verdict for record in healthy.evidence.promises}
 
     proven = [f"{MYSQL}.{kind}" for kind in ("data", "configuration", "logs")]
-    proven += [f"{INFLUXDB}.data", f"{GIT}.playbook", f"{GIT}.inventory"]
+    proven += [
+        f"{INFLUXDB}.data",
+        f"{INFLUXDB}.configuration",
+        f"{GIT}.playbook",
+        f"{GIT}.inventory",
+    ]
     assert {name: found[name] for name in proven} == dict.fromkeys(proven, Verdict.PASSED)
 
 

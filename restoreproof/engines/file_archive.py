@@ -1,4 +1,4 @@
-"""Files of a MySQL server as one stored tar, with a digest of each, and back in a sandbox."""
+"""Files of a server as one stored tar, with a digest of each, and back in a sandbox."""
 
 import hashlib
 import io
@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import IO, Protocol
 
 from restoreproof.engines.contract import ArtifactSink
-from restoreproof.engines.mysql_server_files import ContainerFiles, Found, NotThere
+from restoreproof.engines.server_files import ContainerFiles, Found, NotThere
 from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.sandbox import Sandbox

@@ -1,4 +1,4 @@
-"""Files of a MySQL server, read where they lie.
+"""Files of a server, read where they lie.
 
 They lie in a container of the engine that we use, or below a folder of this machine. Nothing is
 run there: the container's engine hands the files out.
