@@ -228,6 +228,7 @@ def _apply(restored: RestoredMySQL, increment: BackupToRestore, plan: Plan) -> N
         )
         _pipe(restored, folder, plan)
     else:
+        restored.note("no redo log while logs were applied")
         restored.note("binary logs applied as relay logs")
         logs = [f"{folder}/{name}" for name in plan.logs]
         apply_as_relay_logs(restored.connection, sandbox, logs, plan.expected)

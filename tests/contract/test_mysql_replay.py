@@ -63,6 +63,11 @@ def test_logs_are_given_to_the_server_as_relay_logs(
         assert attempt.limits.endswith("binary logs applied as relay logs")
         assert isinstance(attempt.restored, RestoredMySQL)
         assert not rows(attempt.restored.connection, "SHOW REPLICA STATUS")
+        assert "no redo log while logs were applied" in attempt.limits
+        redo = "SHOW STATUS LIKE 'Innodb_redo_log_enabled'"
+        assert rows(attempt.restored.connection, redo)[0][1] == "ON"
+        order = "SELECT @@GLOBAL.replica_preserve_commit_order"
+        assert rows(attempt.restored.connection, order) == [(1,)]
         left = attempt.restored.sandbox.run(["sh", "-c", "ls /var/lib/mysql /var/tmp"])
         assert "increment_" not in left.output
         assert "replay" not in left.output
