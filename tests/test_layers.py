@@ -14,7 +14,7 @@ from restoreproof import resources
 PACKAGE = Path(restoreproof.__file__).parent
 DATA = {"evidence", "errors", "storage", "resources"}
 AUDIT = {"vault", "catalog", "audit", "plugin", "cli", "estate", "jobs", "restore",
-         "component_audit", "records", "checks"}  # fmt: skip
+         "component_audit", "records", "checks", "recovery_points", "restore_command"}  # fmt: skip
 
 
 def imports(path: Path, *, deferred: bool = True) -> Iterator[str]:
