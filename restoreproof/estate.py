@@ -17,7 +17,7 @@ from restoreproof.errors import (
     UserError,
 )
 from restoreproof.images import Image, ensure
-from restoreproof.jobs import JobResult, base_of
+from restoreproof.jobs import JobResult, base_of, moved
 from restoreproof.outcomes import BackupFailed
 from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
@@ -46,13 +46,7 @@ def open_components(
 ) -> list[ComponentAudit]:
     """The components to work on, with their images made sure of. Raise UserError."""
     policy = document.policy
-    unknown = sorted(set(chosen) - policy.components.keys())
-    if unknown:
-        raise UserError(
-            f"no component {', '.join(unknown)} in the policy",
-            where=str(document.path),
-            mend=f"choose from: {', '.join(policy.components)}",
-        )
+    require_component(document, chosen)
     images = find_images(document, chosen, progress)
     components = []
     for name, component in policy.components.items():
@@ -86,6 +80,17 @@ def open_components(
     return components
 
 
+def require_component(document: PolicyDocument, chosen: Sequence[str]) -> None:
+    """Raise UserError for components that the policy does not have."""
+    components = document.policy.components
+    if unknown := sorted(set(chosen) - components.keys()):
+        raise UserError(
+            f"no component {', '.join(unknown)} in the policy",
+            where=str(document.path),
+            mend=f"choose from: {', '.join(components)}",
+        )
+
+
 def probe(components: Sequence[ComponentAudit]) -> None:
     """Ask every source whether it can be backed up. Raise all refusals at once."""
     problems = []
@@ -106,8 +111,11 @@ def run_job(
     # What was streamed belongs to the chain that a full backup is about to end.
     if sealed := audited.seal(vault, estate):
         tell_of(sealed, progress)
+    before = vault.backups(audited.name)[-1:]
     result = audited.run_job(vault, estate, full=full)
     tell_of(result, progress)
+    for note in moved((*before, result.backup)) if result.backup else ():
+        progress(f"note: {note}")
     return result
 
 

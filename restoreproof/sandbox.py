@@ -102,6 +102,19 @@ class Sandbox:
         if written.exit_code != 0:
             raise SandboxTrouble(f"{path} cannot be written in the sandbox: {written.complaint}")
 
+    def close_folder(self) -> None:
+        """Have nothing inside make a file in the shared folder any more, or write into one.
+
+        The folder lies on this machine's disk, where no limit of the sandbox counts. The server
+        has made its socket by now, and a file that locks it.
+        """
+        if self.socket is None:
+            return
+        self.socket.parent.chmod(0o755)
+        for path in self.socket.parent.iterdir():
+            if path != self.socket:
+                path.unlink()
+
     def until(self, ready: Callable[[], bool], *, what: str) -> None:
         """Wait until ``ready()``. Raise SandboxTrouble with the server's last words."""
         deadline = time.monotonic() + self.limits.start_seconds
@@ -176,6 +189,8 @@ class Sandboxes:
         self.limits = limits or Limits()
         self.reaching_out = reaching_out
         """Whether servers reach what this process reaches, instead of nothing."""
+        self.kept = False
+        """Whether what is there stays when its block ends, until ``clean`` removes it."""
 
     def that_reach_out(self) -> "Sandboxes":
         """Sandboxes of the same run whose servers reach what this process reaches."""
@@ -255,7 +270,8 @@ class Sandboxes:
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            if not self.kept:
+                shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _started(
@@ -279,7 +295,8 @@ class Sandboxes:
             finally:
                 # By label and not by what Testcontainers knows: an interrupt may come after the
                 # engine made the container and before its name was known here.
-                self._remove(token)
+                if not self.kept:
+                    self._remove(token)
 
     def _remove(self, token: str) -> None:
         marked: dict[str, str | list[str] | bool] = {"label": f"{TOKEN}={token}"}
@@ -299,7 +316,8 @@ class Sandboxes:
             try:
                 yield str(network.name)
             finally:
-                network.remove()
+                if not self.kept:
+                    network.remove()
 
     def labels(self, role: str) -> dict[str, str]:
         """Labels by which ``clean`` knows what a killed run of this machine left."""

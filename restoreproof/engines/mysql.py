@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Literal
 
 import pymysql
 
@@ -45,10 +46,16 @@ from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, grant_again, load_dump
 from restoreproof.engines.mysql_logs import require_logs, store_server_logs
-from restoreproof.engines.mysql_position import parsed_file_position, position_in_dump
+from restoreproof.engines.mysql_position import (
+    parsed_file_position,
+    position_in_dump,
+    reaches,
+)
 from restoreproof.engines.mysql_replay import LOGS, ledger, position_at, replay_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
+from restoreproof.engines.mysql_row_digests import ARTIFACT as ROW_DIGESTS
+from restoreproof.engines.mysql_row_digests import DIGESTS, DIGESTS_OF_INCREMENT
 from restoreproof.engines.mysql_seal import sealed_content
 from restoreproof.engines.mysql_settings import meaning_of_data, named_as_at_source
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
@@ -82,6 +89,7 @@ class MySQL(Engine[MySQLSource]):
     needs_image = True
     covers = frozenset({"data", "configuration", "logs"})
     kinds = frozenset({"full", "incremental", STREAMED})
+    writes_out = "parts"
     source_model = MySQLSource
 
     def gap(self, source: SourceModel, kind: str) -> str:
@@ -126,7 +134,8 @@ class MySQL(Engine[MySQLSource]):
                 if context.base is None and source.method == "clone":
                     cloned = clone(context.of, connection, tools)
                 connect_again = partial(connect_source, context.of)
-                with snapshot(connect_again, databases, context.of.clock) as taken:
+                most = DIGESTS if context.base is None else DIGESTS_OF_INCREMENT
+                with snapshot(connect_again, databases, context.of.clock, most) as taken:
                     if cloned is not None:
                         items, facts = store_clone(context, cloned, tools, taken)
                     elif context.base is None:
@@ -135,6 +144,9 @@ class MySQL(Engine[MySQLSource]):
                         items, facts = _store_increment(
                             context, context.base, tools, image, taken, accounts
                         )
+                if taken.digests:
+                    with context.artifact(ROW_DIGESTS) as sink:
+                        taken.digests.write(sink)
                 after = read_accounts(connection) if source.accounts else ()
                 account_items = settled(
                     (account.item for account in accounts),
@@ -240,6 +252,9 @@ class MySQL(Engine[MySQLSource]):
 
     def position_at(self, increment: BackupToRestore, instant: datetime) -> str:
         return position_at(increment, instant)
+
+    def reaches(self, backup: BackupToRestore, name: str) -> Literal["end", "inside", "not"]:
+        return reaches(backup, name)
 
 
 def _require_fit(restored: RestoredMySQL, backup: BackupToRestore) -> None:

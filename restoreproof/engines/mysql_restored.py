@@ -2,22 +2,31 @@
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
 
-from restoreproof.engines.contract import BackupToRestore, Restored, SourceContext
+from restoreproof.breakdown import narrowed
+from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
 from restoreproof.engines.mysql_accounts import make_administrator, read_accounts
 from restoreproof.engines.mysql_configuration import (
     check_configuration,
     configuration_items,
     restore_configuration,
 )
-from restoreproof.engines.mysql_connection import connect, quoted, rows, user_databases, value
+from restoreproof.engines.mysql_connection import (
+    SESSION,
+    connect,
+    quoted,
+    rows,
+    user_databases,
+    value,
+)
 from restoreproof.engines.mysql_dialect import Dialect, spoken
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_fingerprint import (
@@ -36,13 +45,19 @@ from restoreproof.engines.mysql_logs import (
     server_log_items,
 )
 from restoreproof.engines.mysql_option_files import ConfigurationCheck
+from restoreproof.engines.mysql_output import write_dumps
 from restoreproof.engines.mysql_readers import readers
+from restoreproof.engines.mysql_row_digests import differing_rows
+from restoreproof.engines.mysql_sandbox import MySQLSandbox
+from restoreproof.engines.mysql_settings import take_settings
 from restoreproof.engines.mysql_source import MySQLSource, newest_heartbeat, options_file
-from restoreproof.fingerprint import Fingerprint
+from restoreproof.engines.mysql_tables import read_tables
+from restoreproof.fingerprint import Fingerprint, Item
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
+from restoreproof.storage import write_once
 
 SANDBOX_OPTIONS = (
     "--skip-log-bin",
@@ -61,6 +76,7 @@ OUTGOING_OPTIONS = (
     "--loose-skip-replica-start",
     "--loose-skip-slave-start",
 )
+AS_SERVED = "SET SESSION sql_mode = @@GLOBAL.sql_mode, SESSION time_zone = @@GLOBAL.time_zone"
 CONNECTION_LOST = (2006, 2013)
 RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 
@@ -76,6 +92,8 @@ class RestoredMySQL(Restored):
         self.administrator = administrator
         self.with_accounts = False
         self.facts: Mapping[str, str] = {}
+        self.backup: BackupToRestore | None = None
+        """The last one that was loaded or replayed."""
         self.file_position = ""
         """Where a source without GTIDs stood, as a dump and the logs after it say."""
         self.server_version = self.identity = ""
@@ -85,6 +103,7 @@ class RestoredMySQL(Restored):
     def serve(self, connection: "Connection[Any]", password: str) -> None:
         """Take the administrator's connection to the running server, and his password."""
         self.connection = connection
+        self._login = {"user": self.administrator, "password": password}
         self.connect_again = partial(
             connect_to, self.sandbox, self.administrator, password, several=True
         )
@@ -141,14 +160,64 @@ class RestoredMySQL(Restored):
             raise RestoreFailed(f"the restored content cannot be read: {error}") from None
         return Fingerprint.of(METHOD, expected.taken_at, items)
 
+    def narrow(self, expected: Item, seen: Item, *, show_values: bool) -> str:
+        before, after = expected.breakdown, seen.breakdown
+        if self.backup is None or expected.kind != "table" or before is None or after is None:
+            return super().narrow(expected, seen, show_values=show_values)
+        places = None
+        if before.by != "rows":
+            tables = read_tables(self.connection, user_databases(self.connection))
+            table = next(one for one in tables if one.label == expected.name)
+            places = differing_rows(
+                self.connection, table, before, after, self.backup, show_values=show_values
+            )
+        return narrowed(before, after, show_values=show_values, known=places)
+
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return newest_heartbeat(self.connection, source)
 
+    def access(self, folder: Path) -> tuple[str, ...]:
+        host, port = self.sandbox.address or ("localhost", 3306)
+        place: dict[str, str | int] = {"host": host, "port": port}
+        if self.sandbox.socket is not None:
+            place = {"socket": str(self.sandbox.socket)}
+        options = folder / "client.cnf"
+        write_once(options, options_file(**self._login, **place), mode=0o600)
+        client, name = self.dialect.client, self.sandbox.container.name
+        inside = f"--defaults-extra-file={OPTIONS_FILE} --socket={self.socket}"
+        return (
+            f"{self.server_version} in container {name}: {self.isolation}",
+            f"it stands at {self.position or 'no position'}",
+            f"log in: {client} --defaults-extra-file={options}",
+            f"or:     docker exec -it {name} {client} {inside}",
+            *(["the source's accounts are there with their passwords"] * self.with_accounts),
+        )
+
+    def write_out(self, folder: Path, parts: Parts) -> tuple[str, ...]:
+        try:
+            return write_dumps(
+                self.connection,
+                self.sandbox,
+                self.dialect,
+                self.socket,
+                folder,
+                parts,
+                accounts_but=self.administrator if self.with_accounts else None,
+            )
+        except pymysql.MySQLError as error:
+            self.sandbox.require_running()
+            raise RestoreFailed(f"the restored content cannot be read: {error}") from None
+
     def take_files(self, backup: BackupToRestore) -> None:
-        """Put configuration and logs of a backup beside the server. Raise RestoreFailed."""
+        """Put configuration and logs of a backup beside the server, and take its settings.
+
+        Raise RestoreFailed.
+        """
         restore_configuration(self.sandbox, backup)
         restore_server_logs(self.sandbox, backup)
-        self.facts = backup.facts
+        for limit in take_settings(self.connection, backup):
+            self.note(limit)
+        self.facts, self.backup = backup.facts, backup
 
     def check_configuration(self) -> ConfigurationCheck:
         """What the server says of the configuration that came back. Raise RestoreFailed."""
@@ -173,7 +242,14 @@ class RestoredMySQL(Restored):
     def write_and_read(self, source: SourceModel) -> Usefulness:
         """Write and read as the application does. Raise RestoreFailed with the server's words."""
         assert isinstance(source, MySQLSource)
-        return write_and_read(self.connection, source.probe_query)
+        # As an application finds the server that names nothing for its session.
+        with suppress(pymysql.MySQLError):
+            rows(self.connection, AS_SERVED)
+        try:
+            return write_and_read(self.connection, source.probe_query)
+        finally:
+            with suppress(pymysql.MySQLError):
+                rows(self.connection, SESSION)
 
     def why_not_join(self, context: SourceContext) -> str:
         """Why the server cannot be tried as a replica of its source; empty if it can be.
@@ -208,13 +284,14 @@ def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
     ) as sandbox:
         closed = sandboxes.reaching_out and sandbox.socket is not None
         sandbox.until(lambda: _answers(sandbox, password, closed), what="the MySQL server")
+        sandbox.close_folder()
         # The estate's accounts, root among them, are restored too: ours is another one.
         administrator = f"sandbox-{secrets.token_hex(8)}"
         with closing(connect_to(sandbox, "root", password)) as connection:
             make_administrator(connection, administrator, password)
         sandbox.place(OPTIONS_FILE, options_file(user=administrator, password=password))
         with closing(connect_to(sandbox, administrator, password)) as connection:
-            restored = RestoredMySQL(sandbox, administrator)
+            restored = RestoredMySQL(MySQLSandbox(**vars(sandbox)), administrator)
             restored.serve(connection, password)
             yield restored
 
