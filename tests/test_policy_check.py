@@ -163,7 +163,7 @@ def test_explanation_says_promises_worst_case_and_next_runs(tmp_path: Path) -> N
     )
     assert "it, full, " in runs[1]
     sunday = next(line for line in lines if line.startswith("  Sun 05 Jul"))
-    assert sunday == f"  Sun 05 Jul  {'!' * 6}F··{'!' * 9}i··{'!' * 27}"
+    assert sunday == f"  Sun 05 Jul  {'!' * 6}F·{'!' * 10}i·{'!' * 28}"
 
 
 def test_explanation_without_a_schedule_knows_no_worst_case(tmp_path: Path) -> None:
