@@ -133,10 +133,12 @@ def _plan(reached: str, increment: BackupToRestore, until: Until | None) -> Plan
 
 def _read(plan: Plan, held: GtidSet, increment: BackupToRestore, until: Until | None) -> GtidSet:
     """Find where to stop, and add every transaction up to there to the set."""
-    stopped = False
+    stopped, begun = False, plan.begin is None
 
     def watched(events: Iterable[Event]) -> Iterator[Event]:
+        nonlocal begun
         for event in events:
+            begun = begun or plan.begin == (plan.logs[-1], event.end)
             if event.type == QUERY and ON_EVENTS.search(statement_of(event)):
                 plan.unfit = "a replica disables the events that they define"
             if not stopped:
@@ -158,6 +160,8 @@ def _read(plan: Plan, held: GtidSet, increment: BackupToRestore, until: Until | 
                 held.add(commit.uuid, commit.tag, commit.number)
             if isinstance(until, str) and commit.gtid == until:
                 plan.end, stopped = commit.end, True
+    if not begun:
+        raise RestoreFailed(f"no event of the binary logs ends at {plan.begin}: {MISSING}")
     if isinstance(until, str) and not stopped:
         raise RestoreFailed(f"the increment's logs do not hold {until}")
     return held

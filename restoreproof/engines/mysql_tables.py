@@ -42,7 +42,7 @@ COLUMN_ROWS = 20_000
 AT_ONCE = 10
 DENSE = 4
 REMARKS = {
-    "float": "mysqldump rounds FLOAT: back up with method clone, or use DOUBLE",
+    "float": "mysqldump rounds FLOAT: back up with method physical, or use DOUBLE",
     "double": "mysqldump loses the sign of -0",
 }
 
