@@ -4,7 +4,7 @@ import errno
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -54,24 +54,36 @@ class Tail:
 
 
 class OutputStream:
-    """Iterates over a command's output. ``result()`` is known once the output has ended."""
+    """Iterates over a command's output. ``result()`` is known once the output has ended.
 
-    def __init__(self, container: Container, command: Sequence[str]) -> None:
+    With ``feed`` the command is given that as its input, which ends when the iterator is closed
+    or this process dies: by that a command can know that nobody waits for it any more.
+    """
+
+    def __init__(
+        self, container: Container, command: Sequence[str], *, feed: bytes | None = None
+    ) -> None:
         self._api = container.client.api  # type: ignore[union-attr]  # set on every container that is listed or made
-        self._identifier = self._api.exec_create(container.id, list(command))["Id"]
+        self._feed = feed
+        made = self._api.exec_create(container.id, list(command), stdin=feed is not None)
+        self._identifier = made["Id"]
         self._messages = Tail()
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Generator[bytes, None, None]:
         with engine_trouble():
             stream: Any = self._api.exec_start(self._identifier, socket=True)
+            connection = _socket_of(stream)
             try:
-                getattr(stream, "_sock", stream).settimeout(None)
+                if self._feed is not None:
+                    connection.sendall(self._feed)
                 for source, chunk in _frames(stream):
                     if source == STDERR:
                         self._messages.append(chunk)
                     elif chunk:
                         yield chunk
             finally:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
                 stream.close()
 
     def result(self) -> Execution:
@@ -99,11 +111,7 @@ def run(
         made = api.exec_create(container.id, list(command), stdin=feed is not None, user=user)
         identifier = made["Id"]
         stream = api.exec_start(identifier, socket=True)
-        # docker gives a SocketIO around the socket, or the socket itself where it is encrypted.
-        connection = getattr(stream, "_sock", stream)
-        assert isinstance(connection, socket.socket)
-        # A server may well take minutes over one statement before it takes more input.
-        connection.settimeout(None)
+        connection = _socket_of(stream)
         output, messages = Tail(), Tail()
         reader = threading.Thread(
             target=_read, args=(stream, connection, output, messages, watch), daemon=True
@@ -120,6 +128,15 @@ def run(
                 connection.shutdown(socket.SHUT_RDWR)
         exit_code = api.exec_inspect(identifier)["ExitCode"]
     return Execution(-1 if exit_code is None else exit_code, output.text(), messages.text())
+
+
+def _socket_of(stream: Any) -> socket.socket:
+    # docker gives a SocketIO around the socket, or the socket itself where it is encrypted.
+    connection = getattr(stream, "_sock", stream)
+    assert isinstance(connection, socket.socket)
+    # A server may well take minutes over one statement before it takes more input.
+    connection.settimeout(None)
+    return connection
 
 
 def _read(

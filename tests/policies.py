@@ -73,7 +73,7 @@ MISTAKES = {
         "      user: backup\n      method: clone\n      databases: [app]", 8,
         "method clone copies every database", "leave out databases"),
     "unknown method": ("      user: backup", "      user: backup\n      method: copy", 11,
-        "components.database.source.method: no value", "'dump' or 'clone'"),
+        "components.database.source.method: no value", "'dump', 'physical' or 'clone'"),
     "missing at the top": ("estate: Harbour", "description: x", 1,
         "estate: is missing", "add 'estate:'"),
     "missing objective": ("rto: 4h, ", "", 2, "objectives.rto: is missing", "add 'rto:'"),

@@ -46,6 +46,13 @@ from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, grant_again, load_dump
 from restoreproof.engines.mysql_logs import require_logs, store_server_logs
+from restoreproof.engines.mysql_mariadb_backup import (
+    MARIADB_BACKUP,
+    copy,
+    probe_mariadb_backup,
+    store_rest,
+)
+from restoreproof.engines.mysql_physical import METHOD_FACT, is_physical
 from restoreproof.engines.mysql_position import (
     parsed_file_position,
     position_in_dump,
@@ -69,7 +76,8 @@ from restoreproof.engines.mysql_source import (
     source_of,
 )
 from restoreproof.engines.mysql_stream import follow
-from restoreproof.engines.mysql_unpacked import UnpackedMySQL, is_physical, waiting_server
+from restoreproof.engines.mysql_unpacked import UnpackedMySQL, waiting_server
+from restoreproof.engines.mysql_unpacked_mariadb import UnpackedMariaDB
 from restoreproof.fingerprint import Fingerprint, Item, settled
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
@@ -111,8 +119,9 @@ class MySQL(Engine[MySQLSource]):
         require_configuration(context)
         with closing(connect_source(context)) as connection:
             require_logs(context, connection)
-        if source_of(context).method == "clone":
-            probe_clone(context)
+            clones = spoken(connection).clones
+        if source_of(context).physical:
+            (probe_clone if clones else probe_mariadb_backup)(context)
 
     def back_up(self, context: BackupContext) -> BackupContent:
         source = source_of(context.of)
@@ -130,14 +139,20 @@ class MySQL(Engine[MySQLSource]):
                 place_source_options(tools, context.of)
                 accounts = read_accounts(connection) if source.accounts else ()
                 lag = replication_lag(connection)
-                cloned = None
-                if context.base is None and source.method == "clone":
-                    cloned = clone(context.of, connection, tools)
+                copied, clones = None, spoken(connection).clones
+                if context.base is None and source.physical:
+                    copied = (
+                        clone(context.of, connection, tools)
+                        if clones
+                        else copy(context, connection, tools)
+                    )
                 connect_again = partial(connect_source, context.of)
                 most = DIGESTS if context.base is None else DIGESTS_OF_INCREMENT
                 with snapshot(connect_again, databases, context.of.clock, most) as taken:
-                    if cloned is not None:
-                        items, facts = store_clone(context, cloned, tools, taken)
+                    if copied is not None and clones:
+                        items, facts = store_clone(context, copied, tools, taken)
+                    elif copied is not None:
+                        items, facts = store_rest(context, copied, tools, taken, accounts)
                     elif context.base is None:
                         items, facts = _store_full(context, tools, image, taken, accounts)
                     else:
@@ -203,7 +218,11 @@ class MySQL(Engine[MySQLSource]):
     ) -> Iterator[Restored]:
         assert image is not None
         if full is not None and is_physical(full):
-            server: AbstractContextManager[RestoredMySQL] = waiting_server(image, sandboxes, full)
+            streamed = full.facts[METHOD_FACT] == MARIADB_BACKUP
+            kind = UnpackedMariaDB if streamed else UnpackedMySQL
+            server: AbstractContextManager[RestoredMySQL] = waiting_server(
+                kind, image, sandboxes, full
+            )
         else:
             server = empty_server(image, sandboxes)
         with server as restored:
@@ -221,6 +240,7 @@ class MySQL(Engine[MySQLSource]):
             if parsed_file_position(backup.position):
                 head = Chunks(backup.read(DUMP)).read(KEPT_HEAD)
                 restored.file_position = position_in_dump(head)
+        restored.log_identity = backup.facts.get("log_identity", "")
         restored.take_files(backup)
 
     def replay(
@@ -229,6 +249,7 @@ class MySQL(Engine[MySQLSource]):
         assert isinstance(restored, RestoredMySQL)
         _require_fit(restored, increment)
         replay_logs(restored, increment, until)
+        restored.log_identity = increment.facts.get("log_identity", "") if until is None else ""
         if STREAMED not in increment.facts:
             if until is None:
                 grant_again(restored, increment)
@@ -277,7 +298,8 @@ def _store_full(
         sink.write(creation_script(accounts))
     with context.artifact(PRIVILEGES) as sink:
         sink.write(privileges_script(accounts))
-    wants_log = context.of.increments and parsed_file_position(taken.position)
+    followed = context.of.increments or source_of(context.of).join_as_replica
+    wants_log = followed and parsed_file_position(taken.position)
     identity = log_identity(tools, dialect, taken.log_file) if wants_log else ""
     return items, {"log_identity": identity} if wants_log else {}
 

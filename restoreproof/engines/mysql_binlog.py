@@ -54,7 +54,7 @@ def log_identity(tools: Sandbox, dialect: Dialect, log: str) -> str:
     Raise BackupFailed with the tool's words.
     """
     begin = ["--start-position=4", "--stop-position=5", log]
-    shown = tools.run([dialect.log_reader, *FROM_SOURCE, *begin])
+    shown = tools.run(["env", "TZ=UTC", dialect.log_reader, *FROM_SOURCE, *begin])
     match = BEGINNING.search(shown.output)
     if shown.exit_code != 0 or match is None:
         raise BackupFailed(f"{dialect.log_reader}: {shown.complaint}")

@@ -19,6 +19,7 @@ HEADER = struct.Struct("<IBIIIH")
 QUERY, STOP, ROTATE, FORMAT = 2, 3, 4, 15
 GTID, ANONYMOUS, TAGGED = 33, 34, 42
 MARIADB_CHECKPOINT, MARIADB_GTID, MARIADB_GTID_LIST = 161, 162, 163
+MARIADB_COMPRESSED_QUERY = 165
 BEGINNINGS = {GTID, ANONYMOUS, TAGGED, MARIADB_GTID}
 # A checkpoint may come long after the transaction before it.
 ENDS = {STOP, ROTATE, MARIADB_CHECKPOINT, MARIADB_GTID_LIST}
@@ -168,6 +169,26 @@ def commits_of(events: Iterable[Event]) -> Iterator[Commit]:
             group[1:] = [event]
     if group:
         yield _commit_of(group)
+
+
+def beginning_of(log: Readable) -> str:
+    """When a log was begun, by whom, and the checksum over that, as log readers show it.
+
+    Raise LogDamaged.
+    """
+    if len(begin := log.read(len(MAGIC) + HEADER.size)) < len(MAGIC) + HEADER.size:
+        raise LogCut("it ends in its beginning")
+    second, _, server, length, end, _ = HEADER.unpack(begin[len(MAGIC) :])
+    content = log.read(length - HEADER.size)
+    at = EPOCH + timedelta(seconds=second)
+    told = f"{at:%y%m%d} {at.hour}:{at:%M:%S} server id {server} end_log_pos {end}"
+    checked = len(content) > CRC32_BYTES and content[-CRC32_BYTES - 1] == 1
+    return f"{told} CRC32 0x{_number(content[-CRC32_BYTES:]):08x}" if checked else told
+
+
+def is_alone(event: Event) -> bool:
+    """Whether a transaction of MariaDB that begins so is one statement, without a commit."""
+    return bool(event.content[12] & 1)
 
 
 def statement_of(event: Event) -> bytes:

@@ -15,12 +15,10 @@ from typing import Any
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import BackupContext, Base, SourceContext
-from restoreproof.engines.mysql_binlog import require_continuity, store_logs
 from restoreproof.engines.mysql_connection import SYSTEM_DATABASES, Row, rows, value
 from restoreproof.engines.mysql_counters import vouched
-from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_fingerprint import gtid_executed
-from restoreproof.engines.mysql_replay import LOGS
+from restoreproof.engines.mysql_physical import METHOD_FACT, settings, store_logs_since
 from restoreproof.engines.mysql_snapshot import Snapshot
 from restoreproof.engines.mysql_source import (
     address,
@@ -34,9 +32,7 @@ from restoreproof.outcomes import BackupFailed
 from restoreproof.sandbox import Sandbox
 
 ARCHIVE = "data-directory.tar"
-METHOD_FACT = "method"
-SETTINGS = ("innodb_page_size", "innodb_data_file_path", "lower_case_table_names")
-"""What a server must be started with to open the data directory of another."""
+CLONE = "clone"
 PACKET_BYTES = 2 * 1024**2
 VERSION = re.compile(r"(?P<series>\d+\.\d+)\.\d+")
 PLACE = "/var/tmp/restoreproof-clone"  # noqa: S108  # inside a container of ours alone
@@ -93,7 +89,7 @@ def clone(context: SourceContext, connection: "Connection[Any]", tools: Sandbox)
         source_version=str(value(connection, "SELECT VERSION()")),
         facts={"log_file": str(rows(connection, "SHOW BINARY LOGS")[-1][0])},
     )
-    options = (f"--{name.replace('_', '-')}={found}" for name, found in _settings(connection))
+    options = (f"--{name.replace('_', '-')}={found}" for name, found in settings(connection))
     command = ["sh", "-c", RECIPIENT, "recipient", *options]
     cloned = tools.run(command, feed=[_clone_script(context).encode()])
     if cloned.exit_code != 0:
@@ -109,13 +105,8 @@ def store_clone(
     Raise BackupFailed with the tool's words.
     """
     taken.release()
-    dialect = spoken(taken.reader)
-    require_continuity(taken.reader, begun, taken, tools, dialect)
-    settings = dict(_settings(taken.reader))
-    lengths: dict[str, int] = {}
-    if taken.position != begun.position:
-        with context.artifact(LOGS) as sink:
-            lengths = store_logs(taken.reader, begun, taken, tools, dialect, sink)
+    facts = {METHOD_FACT: CLONE, **dict(settings(taken.reader))}
+    facts |= store_logs_since(context, begun, tools, taken)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprint") as pool:
         items = pool.submit(taken.items)
         with context.artifact(ARCHIVE) as sink:
@@ -125,17 +116,7 @@ def store_clone(
             if stream.result().exit_code != 0:
                 raise BackupFailed(f"tar: {stream.result().complaint}")
     counted = tuple(vouched(taken.reader, taken.databases, items.result()))
-    facts = {
-        METHOD_FACT: "clone",
-        "logs": " ".join(lengths),
-        "logs_bytes": " ".join(map(str, lengths.values())),
-    }
-    return counted, {**facts, **settings}
-
-
-def _settings(connection: "Connection[Any]") -> Iterator[tuple[str, str]]:
-    for name in SETTINGS:
-        yield name, str(value(connection, f"SELECT @@GLOBAL.{name}"))
+    return counted, facts
 
 
 def _clone_script(context: SourceContext) -> str:

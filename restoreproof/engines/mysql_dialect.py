@@ -28,9 +28,12 @@ class Dialect:
 
     family: str
     since: tuple[int, int, int]
+    server: str
     client: str
     dump: str
     log_reader: str
+    log_reader_id: str
+    """The log reader's option for the number by which a server knows it."""
     dump_options: tuple[str, ...]
     dump_position: tuple[str, ...]
     """Options that make a dump name its position, where there is a binary log."""
@@ -61,6 +64,10 @@ class Dialect:
     """Privileges of which one is needed to take the global read lock."""
     reading_position: str
     """The privilege that is needed to read the position."""
+    clones: bool
+    """Whether its data directory is copied by a plugin of the server's own."""
+    copying: str
+    """The privilege that a copy of the data directory needs besides."""
     routines: tuple[tuple[str, str], ...]
     """Privileges, each with its level, of which one is needed to see every routine. SELECT on all
     databases will do too."""
@@ -71,9 +78,11 @@ class Dialect:
 MYSQL_8_0 = Dialect(
     family="MySQL",
     since=(8, 0, 0),
+    server="mysqld",
     client="mysql",
     dump="mysqldump",
     log_reader="mysqlbinlog",
+    log_reader_id="--connection-server-id",
     dump_options=(),
     dump_position=("--master-data=2",),
     log_status="SHOW MASTER STATUS",
@@ -100,6 +109,8 @@ MYSQL_8_0 = Dialect(
     own_grants="SHOW GRANTS FOR CURRENT_USER(){using}",
     locking=("RELOAD", "FLUSH_TABLES"),
     reading_position="REPLICATION CLIENT",
+    clones=True,
+    copying="BACKUP_ADMIN",
     routines=(("SHOW_ROUTINE", "*.*"),),
     grants_file="fixtures/agama/mysql/backup-user.sql",
 )
@@ -108,9 +119,11 @@ MYSQL_8_2 = replace(MYSQL_8_0_26, since=(8, 2, 0), log_status="SHOW BINARY LOG S
 MARIADB_10_11 = Dialect(
     family="MariaDB",
     since=(10, 11, 0),
+    server="mariadbd",
     client="mariadb",
     dump="mariadb-dump",
     log_reader="mariadb-binlog",
+    log_reader_id="--stop-never-slave-server-id",
     # Else the past of system-versioned tables is left out, and a table whose default is a
     # sequence's next value cannot be loaded: under LOCK TABLES the sequence is out of reach.
     dump_options=("--dump-history", "--skip-add-locks"),
@@ -136,6 +149,8 @@ MARIADB_10_11 = Dialect(
     own_grants="SHOW GRANTS",
     locking=("RELOAD",),
     reading_position="BINLOG MONITOR",
+    clones=False,
+    copying="PROCESS",
     routines=(("SELECT", "`mysql`.*"), ("SELECT", "`mysql`.`proc`")),
     grants_file="fixtures/agama/mysql/backup-user-mariadb.sql",
 )

@@ -5,10 +5,11 @@ The source is read and never written to: it sees one more replica for as long as
 
 import secrets
 import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pymysql
 from pymysql.connections import Connection
@@ -16,7 +17,6 @@ from pymysql.cursors import DictCursor
 
 from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.mysql_connection import rows, value
-from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_gtids import GtidSet
 from restoreproof.engines.mysql_position import parsed_file_position
 from restoreproof.engines.mysql_privileges import may_replicate
@@ -36,6 +36,7 @@ PATIENCE_SECONDS = 120
 CLIENT_ERRORS = range(2000, 3000)
 EXECUTED = "SELECT @@GLOBAL.gtid_executed"
 UNREACHABLE = "the source cannot be reached"
+Place = TypeVar("Place")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,18 @@ class Joined:
     unproven: str = ""
 
 
-class _CannotTell(Exception):
+@dataclass(frozen=True)
+class Reached:
+    """How a server in a sandbox reaches the source, and whether that has to prove its name."""
+
+    host: str
+    port: int
+    encrypted: bool
+    authorities: str
+    identity: bool
+
+
+class CannotTell(Exception):
     """Something that says nothing of what was restored."""
 
 
@@ -56,8 +68,8 @@ def why_not_join(restored: "Connection[Any]", position: str, context: SourceCont
 
     Raise RestoreFailed if it holds transactions that the source never had.
     """
-    if spoken(restored).family == "MariaDB" or not applies_relay_logs(restored):
-        return "joining the source is tried with MySQL 8.0.23 and later alone"
+    if not applies_relay_logs(restored):
+        return "joining the source is tried with MySQL 8.0.23 and later, and MariaDB"
     if not position or parsed_file_position(position):
         return "the source keeps no GTIDs"
     try:
@@ -68,7 +80,7 @@ def why_not_join(restored: "Connection[Any]", position: str, context: SourceCont
                 return "the backup user lacks REPLICATION SLAVE on *.*"
             executed = GtidSet(str(value(source, EXECUTED)))
     except (UserError, pymysql.MySQLError) as error:
-        return f"{UNREACHABLE}: {_words(error)}"
+        return f"{UNREACHABLE}: {words_of(error)}"
     if not GtidSet(position) <= executed:
         raise RestoreFailed(
             f"the restored server stands at {position}, and the source, at"
@@ -95,30 +107,46 @@ def join(restored: "Connection[Any]", sandbox: Sandbox, context: SourceContext) 
             rows(restored, "STOP REPLICA FOR CHANNEL %s", (CHANNEL,))
             rows(restored, "RESET REPLICA ALL FOR CHANNEL %s", (CHANNEL,))
         fetched = len(GtidSet(str(value(restored, EXECUTED)))) - len(before)
-    except _CannotTell as reason:
+    except CannotTell as reason:
         return Joined(unproven=str(reason))
     except pymysql.MySQLError as error:
         sandbox.require_running()
-        raise RestoreFailed(f"joining the source: {_words(error)}") from None
+        raise RestoreFailed(f"joining the source: {words_of(error)}") from None
     return Joined(fetched, took)
 
 
-def _prepare(restored: "Connection[Any]", sandbox: Sandbox, context: SourceContext) -> str:
-    """Tell the server of its source, and return what that has executed."""
+def reach(
+    sandbox: Sandbox, context: SourceContext, where: Callable[["Connection[Any]"], Place]
+) -> tuple[Reached, Place]:
+    """How a server in a sandbox reaches the source, and where that stands. Raise CannotTell."""
     try:
         host, port = address(context)
         trusted, tls = authorities(context), source_of(context).tls
         with closing(connect_source(context)) as source:
             # As this process reaches it: encrypted where the server can.
             encrypted = bool(rows(source, "SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1])
-            wanted = str(value(source, EXECUTED))
+            wanted = where(source)
     except (UserError, pymysql.MySQLError) as error:
-        raise _CannotTell(f"{UNREACHABLE}: {_words(error)}") from None
+        raise CannotTell(f"{UNREACHABLE}: {words_of(error)}") from None
     if host in LOOPBACK and sandbox.socket is None:
-        raise _CannotTell(f"{UNREACHABLE}: {host} is another machine to a remote engine's servers")
+        raise CannotTell(f"{UNREACHABLE}: {host} is another machine to a remote engine's servers")
     if trusted:
         sandbox.place(AUTHORITIES_FILE, trusted.encode())
         sandbox.run(["chmod", "644", AUTHORITIES_FILE])
+    reached = Reached(
+        # By the other name the server would take its own Unix socket.
+        host="127.0.0.1" if host == "localhost" else host,
+        port=port,
+        encrypted=encrypted,
+        authorities=AUTHORITIES_FILE if trusted else "",
+        identity=bool(trusted and tls and tls.identity),
+    )
+    return reached, wanted
+
+
+def _prepare(restored: "Connection[Any]", sandbox: Sandbox, context: SourceContext) -> str:
+    """Tell the server of its source, and return what that has executed."""
+    reached, wanted = reach(sandbox, context, lambda source: str(value(source, EXECUTED)))
     # A server that its source takes for another of its replicas puts that one off.
     rows(restored, f"SET GLOBAL server_id = {2**31 + secrets.randbelow(2**31)}")
     rows(restored, "SET GLOBAL relay_log_purge = ON")
@@ -129,12 +157,11 @@ def _prepare(restored: "Connection[Any]", sandbox: Sandbox, context: SourceConte
         " SOURCE_SSL = %s, SOURCE_SSL_CA = %s, SOURCE_SSL_VERIFY_SERVER_CERT = %s"
         " FOR CHANNEL %s",
         (
-            # By the other name the server would take its own Unix socket.
-            "127.0.0.1" if host == "localhost" else host,
-            port,
-            int(encrypted),
-            AUTHORITIES_FILE if trusted else "",
-            int(bool(trusted and tls and tls.identity)),
+            reached.host,
+            reached.port,
+            int(reached.encrypted),
+            reached.authorities,
+            int(reached.identity),
             CHANNEL,
         ),
     )
@@ -152,7 +179,7 @@ def _start(restored: "Connection[Any]", context: SourceContext) -> None:
 
 
 def _catch_up(restored: "Connection[Any]", wanted: str) -> None:
-    """Wait as long as anything comes. Raise RestoreFailed or _CannotTell."""
+    """Wait as long as anything comes. Raise RestoreFailed or CannotTell."""
     progress: tuple[object, ...] = ()
     since = time.monotonic()
     while True:
@@ -166,23 +193,23 @@ def _catch_up(restored: "Connection[Any]", wanted: str) -> None:
         complaint, idle = applier_state(restored, CHANNEL)
         if complaint:
             raise RestoreFailed(f"applying what the source sent: {complaint}")
-        _require_connection(status)
+        require_connection(status, str(status["Replica_IO_Running"]))
         now = tuple(status[name] for name in ("Source_Log_File", "Read_Source_Log_Pos"))
         now = (*now, status["Relay_Log_Space"], status["Executed_Gtid_Set"])
         if now != progress or not idle:
             progress, since = now, time.monotonic()
         elif time.monotonic() - since > PATIENCE_SECONDS:
-            raise _CannotTell(f"nothing came of the source for {PATIENCE_SECONDS} s")
+            raise CannotTell(f"nothing came of the source for {PATIENCE_SECONDS} s")
         if reached:
             time.sleep(POLL_SECONDS / 5)
 
 
-def _require_connection(status: dict[str, Any]) -> None:
+def require_connection(status: Mapping[str, Any], state: str) -> None:
+    """Raise CannotTell if the source is out of reach, RestoreFailed if it denied something."""
     number, words = int(status["Last_IO_Errno"]), str(status["Last_IO_Error"])
-    state = status["Replica_IO_Running"]
     # Its server tries again what may be better the next time; it stops at what the source denies.
     if number and (state == "Connecting" or number in CLIENT_ERRORS):
-        raise _CannotTell(f"{UNREACHABLE} by the restored server: {words}")
+        raise CannotTell(f"{UNREACHABLE} by the restored server: {words}")
     if state == "No":
         raise RestoreFailed(f"reading from the source: {words or 'the replica stopped'}")
 
@@ -194,5 +221,6 @@ def _status(restored: "Connection[Any]") -> dict[str, Any]:
         return found
 
 
-def _words(error: Exception) -> str:
+def words_of(error: Exception) -> str:
+    """An error's own words."""
     return str(error.args[-1]) if error.args else str(error)

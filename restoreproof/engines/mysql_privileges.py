@@ -18,7 +18,6 @@ GRANT = re.compile(r"^(GRANT|REVOKE) (.+?) ON (.+?) (?:TO|FROM) ")
 LEVEL = re.compile(r"^`(?P<database>(?:[^`]|``)+)`\.\*$")
 IN_DATABASES = ("SELECT", "SHOW VIEW", "TRIGGER", "EVENT")
 LOGS = "REPLICATION SLAVE"
-CLONING = "BACKUP_ADMIN"
 EVERYTHING = "ALL PRIVILEGES"
 
 
@@ -29,7 +28,7 @@ def missing_privileges(
     accounts: bool,
     binary_log: bool,
     increments: bool,
-    clone: bool = False,
+    physical: bool = False,
     join: bool = False,
 ) -> tuple[str, ...]:
     """What a backup needs and the connection's user lacks, such as 'TRIGGER on *.*'.
@@ -47,10 +46,10 @@ def missing_privileges(
             missing.append(f"{' or '.join(dialect.locking)} on *.*")
         if binary_log and dialect.reading_position not in everywhere:
             missing.append(f"{dialect.reading_position} on *.*")
-        if (increments or clone or join) and LOGS not in everywhere:
+        if (increments or physical or join) and LOGS not in everywhere:
             missing.append(f"{LOGS} on *.*")
-        if clone and CLONING not in everywhere:
-            missing.append(f"{CLONING} on *.*")
+        if physical and dialect.copying not in everywhere:
+            missing.append(f"{dialect.copying} on *.*")
     for privilege in IN_DATABASES:
         lacking = _lacking(privilege, everywhere, granted, databases)
         missing += [f"{privilege} on {level}" for level in lacking]

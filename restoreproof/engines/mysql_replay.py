@@ -47,11 +47,13 @@ MISSING = "transactions are missing or too many"
 class Plan:
     """What is to be replayed: logs, up to which position of the last, and where that leads.
 
+    ``begun`` says whether the logs hold an event that ends where the replay is to begin.
     ``last`` is the end of the last transaction, ``expected`` the position in the end; ``unfit``
     says why a replica could not apply the logs as they are.
     """
 
     begin: tuple[str, int] | None
+    begun: bool = False
     logs: list[str] = field(default_factory=list)
     end: int = 0
     last: str = ""
@@ -122,6 +124,8 @@ def _plan(reached: str, increment: BackupToRestore, until: Until | None) -> Plan
     if begin:
         plan.unfit = "without GTIDs a replica would not know what it applied"
         _require_contiguous(begin, plan.logs)
+        if not plan.begun:
+            raise RestoreFailed(f"no event of {begin[0]} ends at {begin[1]}: {MISSING}")
         # Up to an instant it is the end of the last transaction, wherever the next one begins.
         end = file_position(plan.logs[-1], plan.end)
         plan.expected = end if until is None else plan.last or reached
@@ -144,6 +148,7 @@ def _read(plan: Plan, held: GtidSet, increment: BackupToRestore, until: Until | 
 
     def watched(events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
+            plan.begun = plan.begun or plan.begin == (plan.logs[-1], event.end)
             if event.type == QUERY and ON_EVENTS.search(statement_of(event)):
                 plan.unfit = "a replica disables the events that they define"
             if not stopped:

@@ -12,6 +12,7 @@ import pymysql
 from pymysql.connections import Connection
 
 from restoreproof.breakdown import narrowed
+from restoreproof.engines import mysql_join_mariadb
 from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
 from restoreproof.engines.mysql_accounts import make_administrator, read_accounts
 from restoreproof.engines.mysql_configuration import (
@@ -77,6 +78,7 @@ OUTGOING_OPTIONS = (
     "--loose-skip-slave-start",
 )
 AS_SERVED = "SET SESSION sql_mode = @@GLOBAL.sql_mode, SESSION time_zone = @@GLOBAL.time_zone"
+SERVERS = ("mysqld", "mariadbd")
 CONNECTION_LOST = (2006, 2013)
 RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 
@@ -96,6 +98,8 @@ class RestoredMySQL(Restored):
         """The last one that was loaded or replayed."""
         self.file_position = ""
         """Where a source without GTIDs stood, as a dump and the logs after it say."""
+        self.log_identity = ""
+        """What tells the log of that position from another of its name."""
         self.server_version = self.identity = ""
         self.isolation = sandbox.isolation
         self.limits = f"{sandbox.limits.describe()}; {RELAXED}"
@@ -256,10 +260,14 @@ class RestoredMySQL(Restored):
 
         Raise RestoreFailed if it holds what the source never had.
         """
+        if not self.dialect.gtid_sets:
+            return mysql_join_mariadb.why_not_join(self.position, self.log_identity, context)
         return why_not_join(self.connection, self.position, context)
 
     def join(self, context: SourceContext) -> Joined:
         """Catch up with the source as its replica, and leave. Raise RestoreFailed if it cannot."""
+        if not self.dialect.gtid_sets:
+            return mysql_join_mariadb.join(self.connection, self.sandbox, self.position, context)
         return join(self.connection, self.sandbox, context)
 
 
@@ -320,7 +328,7 @@ def connect_to(
 def _answers(sandbox: Sandbox, password: str, closed: bool) -> bool:
     # While the official image initialises, a first server without a port answers too. Where the
     # lasting one has none either, it is told by being the container's first process.
-    if closed and sandbox.run(["cat", "/proc/1/comm"]).output.strip() != "mysqld":
+    if closed and sandbox.run(["cat", "/proc/1/comm"]).output.strip() not in SERVERS:
         return False
     if not closed and b"port: 3306" not in sandbox.container.logs():
         return False

@@ -20,18 +20,22 @@ from restoreproof.engines.contract import (
 )
 from restoreproof.engines.mysql_binlog_reader import (
     BEGINNINGS,
+    MARIADB_COMPRESSED_QUERY,
+    MARIADB_GTID,
     QUERY,
     Commit,
     Event,
     LogCut,
     LogDamaged,
+    beginning_of,
     commits_of,
+    is_alone,
     read_events,
     statement_of,
 )
 from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_gtids import GtidSet
-from restoreproof.engines.mysql_position import parsed_file_position
+from restoreproof.engines.mysql_position import file_position, parsed_file_position
 from restoreproof.engines.mysql_replay import LOGS
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.outcomes import BackupFailed
@@ -51,10 +55,12 @@ class Sealed:
     transactions: int
 
 
-def require_gtids(base: Base) -> None:
+def require_position(base: Base) -> None:
     """Raise BackupFailed unless a stream can continue the base."""
-    if parsed_file_position(base.position) or not base.position:
-        raise BackupFailed("the source keeps no MySQL GTIDs (gtid_mode=ON), which a stream needs")
+    if not base.position:
+        raise BackupFailed("the source writes no binary log, which a stream needs")
+    if parsed_file_position(base.position) and "log_identity" not in base.facts:
+        raise BackupFailed(f"{base.id} was not made to be followed by a stream")
 
 
 def seal(base: Base, store: StreamStore) -> Sealed | None:
@@ -62,6 +68,7 @@ def seal(base: Base, store: StreamStore) -> Sealed | None:
 
     Raise BackupFailed if they do not continue the backup or are damaged.
     """
+    require_position(base)
     first, begin = base.facts.get("log_file", ""), int(base.facts.get("log_position", "0"))
     segments = _since(first, base, store)
     if not segments:
@@ -69,22 +76,29 @@ def seal(base: Base, store: StreamStore) -> Sealed | None:
     numbers = [int(segment.name.rpartition(".")[2]) for segment in segments]
     if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         raise BackupFailed("a binary log in the midst of the stream is missing")
-    require_gtids(base)
-    held, lengths, last, count = GtidSet(base.position), dict[str, int](), None, 0
+    by_file = bool(parsed_file_position(base.position))
+    held, lengths, last, count = (
+        GtidSet("" if by_file else base.position),
+        dict[str, int](),
+        None,
+        0,
+    )
     for segment in segments:
         lengths[segment.name] = 0
         for commit in _whole(segment, last_segment=segment is segments[-1]):
             lengths[segment.name] = commit.end
             if segment.name == first and commit.end <= begin:
                 continue
-            held.add(commit.uuid, commit.tag, commit.number)
+            if commit.uuid:
+                held.add(commit.uuid, commit.tag, commit.number)
             last, count = commit, count + 1
         if segment is not segments[-1]:
             lengths[segment.name] = segment.stored_bytes
     lengths = {name: length for name, length in lengths.items() if length}
     if last is None:
         return None
-    return Sealed(str(held), last.at, lengths, count)
+    position = file_position(*next(reversed(lengths.items()))) if by_file else str(held)
+    return Sealed(position, last.at, lengths, count)
 
 
 def sealed_content(context: BackupContext, store: StreamStore) -> BackupContent | None:
@@ -108,9 +122,12 @@ def sealed_content(context: BackupContext, store: StreamStore) -> BackupContent 
         "logs_bytes": " ".join(map(str, sealed.lengths.values())),
         "log_file": last,
         "log_position": str(end),
-        "gtid_executed": sealed.position,
+        "gtid_executed": "" if parsed_file_position(sealed.position) else sealed.position,
         "transactions": str(sealed.transactions),
     }
+    if parsed_file_position(sealed.position):
+        with (store.folder / last).open("rb") as file:
+            facts["log_identity"] = beginning_of(file)
     return BackupContent(
         recovery_point=min(reached, now),
         position=sealed.position,
@@ -169,21 +186,24 @@ def _transactions(events: Iterator[Event]) -> Iterator[Event]:
     for event in events:
         if event.type in BEGINNINGS:
             group = [event]
-            continue
-        if not group:
+        elif not group:
             yield event
-            continue
-        # Between the first event and the last none tells anything, and there may be millions.
-        alone = len(group) == 1
-        if event.type in COMMITTED or (event.type == QUERY and _ends(event, alone=alone)):
+        elif _ends(event, group[0], second=len(group) == 1):
             yield from (*group, event)
             group = []
-        elif alone:
+        elif len(group) == 1:
+            # Between the first event and the last none tells anything, and there may be millions.
             group.append(event)
 
 
-def _ends(event: Event, *, alone: bool) -> bool:
+def _ends(event: Event, first: Event, *, second: bool) -> bool:
+    if event.type in COMMITTED:
+        return True
+    if first.type == MARIADB_GTID and is_alone(first):
+        return event.type in (QUERY, MARIADB_COMPRESSED_QUERY)
+    if event.type != QUERY:
+        return False
     statement = statement_of(event).split(b"\0")[0].strip().upper()
-    if alone:
+    if second and first.type != MARIADB_GTID:
         return not statement.startswith((b"BEGIN", b"XA START"))
     return statement.startswith((b"COMMIT", b"ROLLBACK", b"XA PREPARE"))

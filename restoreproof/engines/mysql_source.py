@@ -62,11 +62,20 @@ class Encryption(BaseModel):
         return {"ssl-mode": "VERIFY_IDENTITY" if self.identity else "VERIFY_CA"}
 
 
+class ServerContainer(BaseModel):
+    """The container in which the server runs, by its name at the container engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    container: str
+
+
 class MySQLSource(SourceModel):
     """How to reach the server; without ``databases`` all but the server's own are taken.
 
     ``accounts`` says whether users, roles and their privileges are backed up too, ``method``
-    how full backups are made: as statements with mysqldump or as files with the CLONE plugin.
+    how full backups are made: as statements with mysqldump or as files, of MySQL with the CLONE
+    plugin and of MariaDB with mariadb-backup, which is run where ``data`` says that the files are.
     ``probe_query`` is what a restored server has to do to be of use to the application.
     ``join_as_replica`` has the audit try whether the newest recovery point, restored once more
     into a server with a way to the network, can join the source as a replica.
@@ -81,17 +90,23 @@ class MySQLSource(SourceModel):
     tls: Encryption | None = None
     databases: tuple[str, ...] = ()
     accounts: bool = True
-    method: Literal["dump", "clone"] = "dump"
+    method: Literal["dump", "physical", "clone"] = "dump"
+    data: ServerContainer | None = None
     heartbeat: Heartbeat | None = None
     probe_query: ApplicationProbe | None = None
     join_as_replica: bool = False
     configuration: ServerFilesSource | None = None
     logs: ServerFilesSource | None = None
 
+    @property
+    def physical(self) -> bool:
+        """Whether full backups are the server's files; ``clone`` names MySQL's way alone."""
+        return self.method != "dump"
+
     @model_validator(mode="after")
-    def _clones_are_whole(self) -> Self:
-        if self.method == "clone" and self.databases:
-            raise ValueError("method clone copies every database; leave out databases")
+    def _copies_are_whole(self) -> Self:
+        if self.physical and self.databases:
+            raise ValueError(f"method {self.method} copies every database; leave out databases")
         return self
 
     @model_validator(mode="after")
@@ -125,7 +140,7 @@ def probe(context: SourceContext) -> None:
             accounts=source_of(context).accounts,
             binary_log=has_binary_log(connection),
             increments=context.increments,
-            clone=source_of(context).method == "clone",
+            physical=source_of(context).physical,
             join=source_of(context).join_as_replica,
         )
         if lacking:
@@ -170,11 +185,13 @@ def place_source_options(tools: Sandbox, context: SourceContext) -> None:
     options: dict[str, str | int] = {}
     if source.tls is not None:
         assert context.image is not None
-        options = source.tls.options(dialect_of(context.image, context.sandboxes).family)
+        options |= source.tls.options(dialect_of(context.image, context.sandboxes).family)
     if trusted := authorities(context):
         tools.place(AUTHORITIES_FILE, trusted.encode())
         options["ssl-ca"] = AUTHORITIES_FILE
-    content = options_file(user=user, password=password, host=host, port=port, **options)
+    # To the tools localhost is a Unix socket, of which their container has none.
+    options |= {"host": host, "port": port, "protocol": "tcp"}
+    content = options_file(user=user, password=password, **options)
     tools.place(OPTIONS_FILE, content)
 
 

@@ -20,11 +20,14 @@ import pymysql
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import Base, SourceContext
+from restoreproof.engines.mysql_binlog import log_identity
 from restoreproof.engines.mysql_binlog_reader import IN_USE
 from restoreproof.engines.mysql_connection import rows, value
+from restoreproof.engines.mysql_dialect import Dialect
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
+from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_position import log_position
-from restoreproof.engines.mysql_seal import require_gtids
+from restoreproof.engines.mysql_seal import require_position
 from restoreproof.engines.mysql_source import connect_source, place_source_options
 from restoreproof.errors import SandboxTrouble, SourceUnavailable
 from restoreproof.outcomes import BackupFailed
@@ -64,7 +67,7 @@ def follow(
     A source that goes away is waited for. Raise BackupFailed if what it gives does not continue
     what is stored, OutputUnwritable if it cannot be stored.
     """
-    require_gtids(newest())
+    require_position(newest())
     wait = FIRST_WAIT
     while not stop.is_set():
         before = _stored_bytes(store)
@@ -91,11 +94,14 @@ def _follow_once(
         closing(connect_source(context)) as connection,
         context.sandboxes.tools(context.image) as tools,
     ):
-        first = _first_log(connection, newest(), store)
         place_source_options(tools, context)
+        dialect = dialect_of(context.image, context.sandboxes)
+        first = _first_log(connection, newest(), store, tools, dialect)
         ended: list[str] = []
         reading = threading.Thread(
-            target=lambda: ended.append(_read(tools, first)), name="mysqlbinlog", daemon=True
+            target=lambda: ended.append(_read(tools, dialect, first)),
+            name="log reader",
+            daemon=True,
         )
         reading.start()
         tell(f"{context.component}: following the binary log from {first}")
@@ -110,29 +116,47 @@ def _follow_once(
         _take(stream, verified, tell)
 
 
-def _first_log(connection: "Connection[Any]", base: Base, store: StreamStore) -> str:
+def _first_log(
+    connection: "Connection[Any]",
+    base: Base,
+    store: StreamStore,
+    tools: Sandbox,
+    dialect: Dialect,
+) -> str:
     """The log to begin with: the last that is stored, else the one of the base."""
-    if str(value(connection, "SELECT @@GLOBAL.server_uuid")) != base.source_identity:
+    if str(value(connection, f"SELECT {dialect.identity}")) != base.source_identity:
         raise BackupFailed(f"the source is another server than that of {base.id}; {FULL}")
     there = {str(row[0]) for row in rows(connection, "SHOW BINARY LOGS")}
     stored = [segment.name for segment in store.segments()][-1:]
     # What a backup holds by now need not be streamed any more.
-    for first in (*stored, base.facts.get("log_file", "")):
+    of_base = base.facts.get("log_file", "")
+    known = base.facts.get("log_identity")
+    if known and of_base in there and _identity(tools, dialect, of_base) != known:
+        raise BackupFailed(f"the source's history no longer holds that of {base.id}; {FULL}")
+    for first in (*stored, of_base):
         if first in there:
             return first
     raise BackupFailed(f"binary logs since {base.id} were purged before they were stored; {FULL}")
 
 
-def _read(tools: Sandbox, first: str) -> str:
+def _identity(tools: Sandbox, dialect: Dialect, log: str) -> str:
+    try:
+        return log_identity(tools, dialect, log)
+    except BackupFailed as failure:
+        # It may go away at any moment.
+        raise SourceUnavailable(str(failure)) from None
+
+
+def _read(tools: Sandbox, dialect: Dialect, first: str) -> str:
     """Read logs into the container until the source goes away; return why it ended."""
     command = shlex.join(
         (
-            "mysqlbinlog",
+            dialect.log_reader,
             f"--defaults-extra-file={OPTIONS_FILE}",
             "--read-from-remote-server",
             "--raw",
             "--stop-never",
-            f"--connection-server-id={secrets.randbelow(2**31) + 2**31}",
+            f"{dialect.log_reader_id}={secrets.randbelow(2**31) + 2**31}",
             f"--result-file={FOLDER}/",
             first,
         )

@@ -47,7 +47,7 @@ AT_ONCE = 10
 HASHES_AT_ONCE = 50_000
 DENSE = 4
 REMARKS = {
-    "float": "mysqldump rounds FLOAT: back up with method clone, or use DOUBLE",
+    "float": "mysqldump rounds FLOAT: back up with method physical, or use DOUBLE",
     "double": "mysqldump loses the sign of -0",
 }
 

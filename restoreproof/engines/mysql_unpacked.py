@@ -7,7 +7,7 @@ as a dump is: no option that came with it is obeyed.
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +16,11 @@ import pymysql
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import BackupToRestore
-from restoreproof.engines.mysql_clone import ARCHIVE, METHOD_FACT, SETTINGS
+from restoreproof.engines.mysql_clone import ARCHIVE
 from restoreproof.engines.mysql_connection import ACCESS_DENIED
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
+from restoreproof.engines.mysql_image import dialect_of
+from restoreproof.engines.mysql_physical import DATA, PLACE, SETTINGS
 from restoreproof.engines.mysql_replay import replay_logs
 from restoreproof.engines.mysql_restored import (
     RestoredMySQL,
@@ -29,13 +31,12 @@ from restoreproof.engines.mysql_restored import (
 from restoreproof.engines.mysql_sandbox import MySQLSandbox
 from restoreproof.engines.mysql_source import options_file
 from restoreproof.errors import SandboxTrouble
-from restoreproof.execution import engine_trouble
+from restoreproof.execution import Execution, engine_trouble
 from restoreproof.images import Image
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.sandbox import POLL_SECONDS, Sandboxes
 
-PLACE = "/var/tmp/restoreproof-data"  # noqa: S108  # inside a container of ours alone
-DATA, GATE, INIT_FILE = f"{PLACE}/data", f"{PLACE}/gate", f"{PLACE}/init.sql"
+GATE, INIT_FILE = f"{PLACE}/gate", f"{PLACE}/init.sql"
 WAIT_AND_SERVE = f"""
 set -eu
 umask 077
@@ -78,6 +79,8 @@ class UnpackedMySQL(RestoredMySQL):
     """A server that starts when its data directory is there."""
 
     sandbox: UnpackedSandbox
+    options: tuple[str, ...] = ("--persisted-globals-load=OFF",)
+    settings: tuple[str, ...] = SETTINGS
 
     def __init__(self, sandbox: UnpackedSandbox, stack: ExitStack) -> None:
         super().__init__(sandbox, f"sandbox-{secrets.token_hex(8)}")
@@ -89,24 +92,52 @@ class UnpackedMySQL(RestoredMySQL):
         Raise RestoreFailed with the server's words, SandboxTrouble if there is no room for it.
         """
         self.with_accounts = backup.facts.get("accounts") == "yes"
-        # A container takes its input slowly, so that is as short as can be.
-        command, archive = ["tar", "-C", DATA, "-xf", "-"], backup.read
-        if self.sandbox.run(["zstd", "--version"]).exit_code == 0:
-            command, archive = [*command, "--zstd"], backup.read_stored
-        unpacked = self.sandbox.run(command, feed=archive(ARCHIVE), user="mysql")
-        if NO_SPACE in unpacked.messages:
-            mend = "make room where the container engine keeps its containers"
-            raise SandboxTrouble(f"no room for the data directory: {NO_SPACE}", mend=mend)
-        if unpacked.exit_code != 0:
-            self.sandbox.require_running()
-            raise RestoreFailed(f"tar: {unpacked.complaint}")
+        self.place_files(backup)
         # The source's password policy may be in force from the start.
         password = f"{secrets.token_urlsafe(24)}aA1!"
         self.serve(self._stack.enter_context(closing(self._start(password))), password)
         options = options_file(user=self.administrator, password=password)
         self.sandbox.place(OPTIONS_FILE, options)
+        self.roll_forward(backup)
+
+    def place_files(self, backup: BackupToRestore) -> None:
+        """Put the data directory where the server is to find it. Raise RestoreFailed."""
+        tar = ["tar", "-C", DATA, "-xf", "-"]
+        self.feed(tar, [*tar, "--zstd"], backup, ARCHIVE)
+
+    def roll_forward(self, backup: BackupToRestore) -> None:
+        """Apply the logs from the copy's end to the backup's position. Raise RestoreFailed."""
         if self.position != backup.position:
             replay_logs(self, backup, None)
+
+    def feed(
+        self,
+        command: Sequence[str],
+        command_of_stored: Sequence[str],
+        backup: BackupToRestore,
+        artifact: str,
+    ) -> None:
+        """Feed an artifact to a command as it is, or, where the image has zstd, as it is stored.
+
+        Raise RestoreFailed with the command's words, SandboxTrouble if there is no room.
+        """
+        # A container takes its input slowly, so that is as short as can be.
+        if self.sandbox.run(["zstd", "--version"]).exit_code == 0:
+            fed = self.sandbox.run(
+                command_of_stored, feed=backup.read_stored(artifact), user="mysql"
+            )
+        else:
+            fed = self.sandbox.run(command, feed=backup.read(artifact), user="mysql")
+        self.require_room(fed)
+        if fed.exit_code != 0:
+            self.sandbox.require_running()
+            raise RestoreFailed(f"{command[0]}: {fed.complaint}")
+
+    def require_room(self, done: Execution) -> None:
+        """Raise SandboxTrouble if a command found no room for what it wrote."""
+        if NO_SPACE in done.messages:
+            mend = "make room where the container engine keeps its containers"
+            raise SandboxTrouble(f"no room for the data directory: {NO_SPACE}", mend=mend)
 
     def _start(self, password: str) -> "Connection[Any]":
         statements = "".join(
@@ -134,29 +165,24 @@ class UnpackedMySQL(RestoredMySQL):
                 return connection
 
 
-def is_physical(full: BackupToRestore) -> bool:
-    """Whether a full backup is a data directory."""
-    return full.facts.get(METHOD_FACT) == "clone"
-
-
 @contextmanager
 def waiting_server(
-    image: Image, sandboxes: Sandboxes, full: BackupToRestore
+    kind: type[UnpackedMySQL], image: Image, sandboxes: Sandboxes, full: BackupToRestore
 ) -> Iterator[UnpackedMySQL]:
     """A server that nothing can reach but we and that waits for its data directory.
 
     Raise SandboxTrouble if the container does not start.
     """
-
     options = server_options(image, sandboxes)
+    server = dialect_of(image, sandboxes).server
 
     def command(socket: str | None) -> tuple[str, ...]:
         return (
             *("sh", "-c", WAIT_AND_SERVE, "restoreproof"),
-            *("mysqld", "--no-defaults", "--persisted-globals-load=OFF", "--user=mysql"),
+            *(server, "--no-defaults", *kind.options, "--user=mysql"),
             *(f"--datadir={DATA}", f"--init-file={INIT_FILE}"),
             *(socket_options(socket, sandboxes) or [f"--socket={PLACE}/mysqld.sock"]),
-            *(f"--{name.replace('_', '-')}={full.facts[name]}" for name in SETTINGS),
+            *(f"--{name.replace('_', '-')}={full.facts[name]}" for name in kind.settings),
             *options,
         )
 
@@ -174,4 +200,4 @@ def waiting_server(
         unpacked.until(
             lambda: unpacked.run(["test", "-p", GATE]).exit_code == 0, what="the sandbox"
         )
-        yield UnpackedMySQL(unpacked, stack)
+        yield kind(unpacked, stack)

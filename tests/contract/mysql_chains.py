@@ -8,15 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import pymysql
 import pytest
+from docker.models.containers import Container
 from mysql_bench import same
 from pymysql.connections import Connection
 from testcontainers.core.container import DockerContainer
 
-from restoreproof import engines
+from restoreproof import docker_engine, engines
 from restoreproof.clock import system_clock
 from restoreproof.damage import Change, VaultCopy
 from restoreproof.damage_binlog import rewrite_logs
@@ -34,6 +36,7 @@ from restoreproof.vault import StoredBackup, Vault
 PASSWORD = "source-secret"
 WORK = "REPLACE INTO app.t VALUES ({n}, {n})"
 PURGE_SECONDS = 60
+START_SECONDS = 60
 DRAWN = 10_000
 """Writers draw numbers below it."""
 
@@ -137,13 +140,16 @@ def server(
     options: str = "",
     *,
     tls: Encryption | None = None,
+    port: int | None = None,
 ) -> Iterator[Source]:
-    """A server with a vault beside it; what lies in the place's ``server`` it finds in /server."""
+    """A server with a vault beside it; what lies in the place's ``server`` it finds in /server.
+
+    With a ``port`` of this machine it comes back at the same one if it is started again.
+    """
     sandboxes = Sandboxes("test-increments")
     container = DockerContainer(image.reference).with_env("MYSQL_ROOT_PASSWORD", PASSWORD)
-    container.with_command(options).with_exposed_ports(3306).with_kwargs(
-        labels=sandboxes.labels("estate")
-    )
+    container.with_command(options).with_kwargs(labels=sandboxes.labels("estate"))
+    container.with_bind_ports(3306, port)
     if (place / "server").is_dir():
         container.with_volume_mapping(place / "server", "/server", "ro")
     monkeypatch.setenv("TEST_INCREMENTS_PASSWORD", PASSWORD)
@@ -164,6 +170,33 @@ def server(
         made = Source(context, vault, port)
         wait_until(made.answers, container, what="the source")
         yield made
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with closing(socket()) as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def container_of(source: Source) -> Container:
+    """The container that a source runs in."""
+    (found,) = docker_engine.connect().containers.list(filters={"publish": str(source.port)})
+    return found
+
+
+def begin_again(source: Source, *, killed: bool) -> None:
+    """Stop a source, in order or not, and start it."""
+    container = container_of(source)
+    if killed:
+        container.kill()
+        container.start()
+    else:
+        container.restart()
+    deadline = time.monotonic() + START_SECONDS
+    while not source.answers():
+        assert time.monotonic() < deadline, "the source did not come back"
+        time.sleep(0.1)
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """A restored server joins a real source as its replica, or the answer says why it does not."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from mysql_chains import PASSWORD, WORK, Source, restored, server
+from mysql_replicas import outside
 
 from restoreproof import docker_engine
 from restoreproof.engines.mysql_connection import rows
@@ -30,17 +31,6 @@ def source(
     with server(image, tmp_path_factory.mktemp("source"), monkeymodule) as made:
         made.run("CREATE DATABASE app", "CREATE TABLE app.t (a INT PRIMARY KEY, b INT)")
         yield made
-
-
-@contextmanager
-def outside(source: Source, backup: StoredBackup) -> Iterator[RestoredMySQL]:
-    """A backup restored into a server with a way to the network."""
-    reaching = replace(source.context, sandboxes=source.context.sandboxes.that_reach_out())
-    with restored(replace(source, context=reaching), source.vault, backup.id) as attempt:
-        assert attempt.failure == ""
-        assert isinstance(attempt.restored, RestoredMySQL)
-        assert "a way to the network" in attempt.isolation
-        yield attempt.restored
 
 
 def test_chain_joins_a_source_that_is_written_to(source: Source) -> None:
