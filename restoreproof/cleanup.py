@@ -32,14 +32,14 @@ def _clean_engine(progress: Callable[[str], None]) -> int:
         for container in client.containers.list(
             all=True, filters={"label": LABEL}, ignore_removed=True
         ):
-            if _is_leftover(container.labels):
+            if is_leftover(container.labels):
                 with suppress(docker.errors.NotFound):
                     container.remove(force=True, v=True)
                 progress(f"removed container {container.name} of run {_run(container.labels)}")
                 removed += 1
         for network in client.networks.list(filters={"label": LABEL}):
             labels = network.attrs.get("Labels") or {}
-            if _is_leftover(labels):
+            if is_leftover(labels):
                 network.remove()
                 progress(f"removed network {network.name} of run {_run(labels)}")
                 removed += 1
@@ -57,7 +57,8 @@ def _clean_folders(progress: Callable[[str], None]) -> int:
     return removed
 
 
-def _is_leftover(labels: Mapping[str, str]) -> bool:
+def is_leftover(labels: Mapping[str, str]) -> bool:
+    """Whether labels are those of a run of this machine whose process is no longer there."""
     here = labels.get(f"{LABEL}.host") == socket.gethostname()
     process = labels.get(f"{LABEL}.process", "")
     return here and process.isdecimal() and not is_alive(int(process))

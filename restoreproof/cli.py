@@ -117,6 +117,45 @@ def backup(
 
 
 @app.command()
+def restore(
+    policy: PolicyArgument,
+    component: Annotated[str, typer.Argument(help="The component.", metavar="COMPONENT")],
+    to: Annotated[
+        str | None,
+        typer.Option(help="The newest if not given.", metavar="BACKUP|INSTANT|GTID"),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it running until 'restoreproof clean'.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Write files and leave nothing running.", metavar="FOLDER")
+    ] = None,
+    database: Annotated[
+        list[str] | None, typer.Option("--database", help="Write this one only; repeatable.")
+    ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option("--table", help="Write this one only; repeatable.", metavar="DATABASE.TABLE"),
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="List the recovery points.")] = False,
+) -> None:
+    """Restore a recovery point, never over the source: a server to work with, or files.
+
+    Exit 0 restored and equal, 1 failed or different, 2 mistake, 3 cannot tell.
+    """
+    code = 0
+    with _reported():
+        command = _module("restore_command")
+        if show:
+            command.show_points(policy, component, typer.echo)
+        else:
+            parts = _module("engines.contract").Parts(tuple(database or ()), tuple(table or ()))
+            options = command.RestoreOptions(policy, component, to, keep, output, parts)
+            code = command.restore(options, Progress())
+    raise typer.Exit(code)
+
+
+@app.command()
 def stream(
     policy: PolicyArgument,
     component: Annotated[str | None, typer.Argument(help="Only this component.")] = None,

@@ -46,13 +46,7 @@ def open_components(
 ) -> list[ComponentAudit]:
     """The components to work on, with their images made sure of. Raise UserError."""
     policy = document.policy
-    unknown = sorted(set(chosen) - policy.components.keys())
-    if unknown:
-        raise UserError(
-            f"no component {', '.join(unknown)} in the policy",
-            where=str(document.path),
-            mend=f"choose from: {', '.join(policy.components)}",
-        )
+    require_component(document, chosen)
     images = find_images(document, chosen, progress)
     components = []
     for name, component in policy.components.items():
@@ -84,6 +78,17 @@ def open_components(
             )
         )
     return components
+
+
+def require_component(document: PolicyDocument, chosen: Sequence[str]) -> None:
+    """Raise UserError for components that the policy does not have."""
+    components = document.policy.components
+    if unknown := sorted(set(chosen) - components.keys()):
+        raise UserError(
+            f"no component {', '.join(unknown)} in the policy",
+            where=str(document.path),
+            mend=f"choose from: {', '.join(components)}",
+        )
 
 
 def probe(components: Sequence[ComponentAudit]) -> None:

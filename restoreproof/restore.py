@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -60,11 +60,14 @@ class Timeline:
     """The steps of one recovery, on a clock that never jumps."""
 
     phases: list[Phase] = field(default_factory=list)
+    tell: Callable[[str], None] = lambda _: None
+    """Told the name of a step that begins."""
     _begun: float = field(default_factory=time.monotonic)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a step; it is kept also when it fails, and then it is the last one."""
+        self.tell(name)
         begun = time.monotonic()
         try:
             yield
@@ -212,13 +215,15 @@ def restoring(
     clock: Clock,
     *,
     show_values: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[RestoreAttempt]:
     """Restore a target and keep its sandbox until the block ends.
 
     A restore that fails is an attempt with its failure. Differences name keys of rows only with
-    ``show_values``. Raise SandboxTrouble for what says nothing about the backup.
+    ``show_values``; ``tell`` is told each step as it begins. Raise SandboxTrouble for what says
+    nothing about the backup.
     """
-    decided_at, timeline = clock(), Timeline()
+    decided_at, timeline = clock(), Timeline(tell=tell)
     manifest: Manifest | None = None
     restored: Restored | None = None
 

@@ -176,6 +176,8 @@ class Sandboxes:
         self.limits = limits or Limits()
         self.reaching_out = reaching_out
         """Whether servers reach what this process reaches, instead of nothing."""
+        self.kept = False
+        """Whether what is there stays when its block ends, until ``clean`` removes it."""
 
     def that_reach_out(self) -> "Sandboxes":
         """Sandboxes of the same run whose servers reach what this process reaches."""
@@ -255,7 +257,8 @@ class Sandboxes:
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            if not self.kept:
+                shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _started(
@@ -279,7 +282,8 @@ class Sandboxes:
             finally:
                 # By label and not by what Testcontainers knows: an interrupt may come after the
                 # engine made the container and before its name was known here.
-                self._remove(token)
+                if not self.kept:
+                    self._remove(token)
 
     def _remove(self, token: str) -> None:
         marked: dict[str, str | list[str] | bool] = {"label": f"{TOKEN}={token}"}
@@ -299,7 +303,8 @@ class Sandboxes:
             try:
                 yield str(network.name)
             finally:
-                network.remove()
+                if not self.kept:
+                    network.remove()
 
     def labels(self, role: str) -> dict[str, str]:
         """Labels by which ``clean`` knows what a killed run of this machine left."""

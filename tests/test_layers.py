@@ -14,7 +14,7 @@ from restoreproof import resources
 PACKAGE = Path(restoreproof.__file__).parent
 DATA = {"evidence", "errors", "storage", "resources"}
 AUDIT = {"vault", "catalog", "audit", "plugin", "cli", "estate", "jobs", "restore",
-         "component_audit", "records", "checks"}  # fmt: skip
+         "component_audit", "records", "checks", "recovery_points", "restore_command"}  # fmt: skip
 
 SHARED = ("contract", "server", "file")
 """What stands at the beginning of an engine module that is there for all of them."""

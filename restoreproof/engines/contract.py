@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
@@ -115,6 +115,18 @@ class BackupToRestore:
     read_stored: Callable[[str], Iterator[bytes]]
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a user wants written of a restored server: all if nothing is named."""
+
+    databases: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    """Each with its database: ``database.table``."""
+
+    def __bool__(self) -> bool:
+        return bool(self.databases or self.tables)
+
+
 class Restored(ABC):
     """A component in its sandbox: empty at first, then holding what a backup gave back."""
 
@@ -138,6 +150,20 @@ class Restored(ABC):
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         """The newest heartbeat in the restored data; None where the source names none."""
 
+    def access(self, folder: Path) -> tuple[str, ...]:
+        """How a user gets to what was restored, line by line.
+
+        Secrets go into files of ``folder``, which nobody else can enter, and into no line.
+        """
+        return (self.identity,)
+
+    def write_out(self, folder: Path, parts: Parts) -> tuple[str, ...]:
+        """Write what was restored, or parts of it, into a folder; say of each file what it is.
+
+        Raise RestoreFailed with the tool's words, OSError if the folder takes no more.
+        """
+        raise NotImplementedError
+
 
 class Engine(ABC, Generic[SourceT]):
     """One kind of thing that can be backed up, restored and proven.
@@ -152,6 +178,8 @@ class Engine(ABC, Generic[SourceT]):
     needs_image: ClassVar[bool]
     covers: ClassVar[frozenset[str]]
     kinds: ClassVar[frozenset[str]]
+    writes_out: ClassVar[Literal["nothing", "all", "parts"]] = "nothing"
+    """What ``Restored.write_out`` can write: nothing, all, or also parts."""
     source_model: type[SourceT]
     restores_instants: ClassVar[bool] = True
     """Whether increments hold the order of commits, so that one inside can be restored up to."""
@@ -249,3 +277,10 @@ class Engine(ABC, Generic[SourceT]):
     def position_at(self, increment: BackupToRestore, instant: datetime) -> str:
         """The position that a replay up to an instant has to reach. Raise RestoreFailed."""
         raise RestoreFailed(f"the {self.name} engine has no increments")
+
+    def reaches(self, backup: BackupToRestore, name: str) -> Literal["end", "inside", "not"]:
+        """Whether a position or transaction of this name is where a backup ends, or inside it.
+
+        ``replay`` can stop at what is inside. Raise ValueError for what names neither.
+        """
+        raise ValueError(name)

@@ -20,6 +20,7 @@ from restoreproof.engines.contract import (
     BackupContext,
     BackupToRestore,
     Engine,
+    Parts,
     Restored,
     SourceContext,
 )
@@ -91,6 +92,17 @@ class RestoredGit(Restored):
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return None
 
+    def access(self, folder: Path) -> tuple[str, ...]:
+        return (f"a bare repository: git clone {self.repository}",)
+
+    def write_out(self, folder: Path, parts: Parts) -> tuple[str, ...]:
+        target = folder / "repository.git"
+        try:
+            run_git(["clone", "--quiet", "--mirror", str(self.repository), str(target)])
+        except GitCommandError as error:
+            raise RestoreFailed(_words(error)) from None
+        return (f"{target}: a bare repository",)
+
     def git(self, *arguments: str) -> str:
         """Output of a git command on the restored repository. Raise RestoreFailed."""
         try:
@@ -140,6 +152,7 @@ class Git(Engine[GitSource]):
     needs_image = False
     covers = frozenset({"data", "playbook", "inventory", "configuration"})
     kinds = frozenset({"full"})
+    writes_out = "all"
     source_model = GitSource
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 import httpx
 
@@ -99,6 +100,16 @@ class RestoredInfluxDB(Restored):
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return newest_heartbeat(self.client, source)
+
+    def access(self, folder: Path) -> tuple[str, ...]:
+        host, port = self.sandbox.address or ("localhost", 8086)
+        socket = f"--unix-socket {self.sandbox.socket} " if self.sandbox.socket else ""
+        name = self.sandbox.container.name
+        return (
+            f"{self.server_version} in container {name}: {self.isolation}",
+            f"ask: curl -G {socket}http://{host}:{port}/query --data-urlencode 'q=SHOW DATABASES'",
+            f"or:  docker exec -it {name} influx",
+        )
 
     def write_and_read(self) -> bool:
         """Write a point into a new database and read it back."""

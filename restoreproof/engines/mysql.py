@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Literal
 
 import pymysql
 
@@ -45,7 +46,11 @@ from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, grant_again, load_dump
 from restoreproof.engines.mysql_logs import require_logs, store_server_logs
-from restoreproof.engines.mysql_position import parsed_file_position, position_in_dump
+from restoreproof.engines.mysql_position import (
+    parsed_file_position,
+    position_in_dump,
+    reaches,
+)
 from restoreproof.engines.mysql_replay import LOGS, ledger, position_at, replay_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
@@ -82,6 +87,7 @@ class MySQL(Engine[MySQLSource]):
     needs_image = True
     covers = frozenset({"data", "configuration", "logs"})
     kinds = frozenset({"full", "incremental", STREAMED})
+    writes_out = "parts"
     source_model = MySQLSource
 
     def gap(self, source: SourceModel, kind: str) -> str:
@@ -240,6 +246,9 @@ class MySQL(Engine[MySQLSource]):
 
     def position_at(self, increment: BackupToRestore, instant: datetime) -> str:
         return position_at(increment, instant)
+
+    def reaches(self, backup: BackupToRestore, name: str) -> Literal["end", "inside", "not"]:
+        return reaches(backup, name)
 
 
 def _require_fit(restored: RestoredMySQL, backup: BackupToRestore) -> None:

@@ -27,7 +27,11 @@ from restoreproof.engines.mysql_binlog_reader import (
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_gtids import GtidSet
-from restoreproof.engines.mysql_position import file_position, parsed_file_position
+from restoreproof.engines.mysql_position import (
+    file_position,
+    is_one_gtid,
+    parsed_file_position,
+)
 from restoreproof.engines.mysql_relay import applies_relay_logs, apply_as_relay_logs
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.outcomes import RestoreFailed
@@ -134,6 +138,9 @@ def _plan(reached: str, increment: BackupToRestore, until: Until | None) -> Plan
 def _read(plan: Plan, held: GtidSet, increment: BackupToRestore, until: Until | None) -> GtidSet:
     """Find where to stop, and add every transaction up to there to the set."""
     stopped = False
+    one, wanted = "", GtidSet()
+    if isinstance(until, str):
+        one, wanted = _stop(until)
 
     def watched(events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
@@ -150,17 +157,30 @@ def _read(plan: Plan, held: GtidSet, increment: BackupToRestore, until: Until | 
         for commit in commits_of(watched(events)):
             if stopped or _is_before(plan.begin, name, commit):
                 continue
-            if _is_beyond(commit, until):
+            foreign = wanted and not wanted.holds(commit.uuid, commit.tag, commit.number)
+            # What a base holds already is in its logs too.
+            known = held.holds(commit.uuid, commit.tag, commit.number)
+            if _is_beyond(commit, until) or (foreign and not known):
                 plan.end, stopped = commit.begin, True
                 continue
             plan.last = file_position(name, commit.end)
             if commit.uuid:
                 held.add(commit.uuid, commit.tag, commit.number)
-            if isinstance(until, str) and commit.gtid == until:
+            if one and commit.gtid == one:
                 plan.end, stopped = commit.end, True
-    if isinstance(until, str) and not stopped:
-        raise RestoreFailed(f"the increment's logs do not hold {until}")
+    if (one and not stopped) or (wanted and held != wanted):
+        raise RestoreFailed(f"the increment's logs do not lead to {until}")
     return held
+
+
+def _stop(until: str) -> tuple[str, GtidSet]:
+    """The one transaction to stop after, or the set of all to apply; the other one is empty."""
+    if is_one_gtid(until):
+        return until.lower(), GtidSet()
+    try:
+        return "", GtidSet(until)
+    except ValueError:
+        raise RestoreFailed(f"the increment's logs do not hold {until}") from None
 
 
 def _logs(increment: BackupToRestore) -> Iterator[tuple[str, Iterator[Event]]]:

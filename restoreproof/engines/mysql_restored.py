@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
 
-from restoreproof.engines.contract import BackupToRestore, Restored, SourceContext
+from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
 from restoreproof.engines.mysql_accounts import make_administrator, read_accounts
 from restoreproof.engines.mysql_configuration import (
     check_configuration,
@@ -36,6 +37,7 @@ from restoreproof.engines.mysql_logs import (
     server_log_items,
 )
 from restoreproof.engines.mysql_option_files import ConfigurationCheck
+from restoreproof.engines.mysql_output import write_dumps
 from restoreproof.engines.mysql_readers import readers
 from restoreproof.engines.mysql_source import MySQLSource, newest_heartbeat, options_file
 from restoreproof.fingerprint import Fingerprint
@@ -43,6 +45,7 @@ from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
+from restoreproof.storage import write_once
 
 SANDBOX_OPTIONS = (
     "--skip-log-bin",
@@ -85,6 +88,7 @@ class RestoredMySQL(Restored):
     def serve(self, connection: "Connection[Any]", password: str) -> None:
         """Take the administrator's connection to the running server, and his password."""
         self.connection = connection
+        self._login = {"user": self.administrator, "password": password}
         self.connect_again = partial(
             connect_to, self.sandbox, self.administrator, password, several=True
         )
@@ -143,6 +147,38 @@ class RestoredMySQL(Restored):
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return newest_heartbeat(self.connection, source)
+
+    def access(self, folder: Path) -> tuple[str, ...]:
+        host, port = self.sandbox.address or ("localhost", 3306)
+        place: dict[str, str | int] = {"host": host, "port": port}
+        if self.sandbox.socket is not None:
+            place = {"socket": str(self.sandbox.socket)}
+        options = folder / "client.cnf"
+        write_once(options, options_file(**self._login, **place), mode=0o600)
+        client, name = self.dialect.client, self.sandbox.container.name
+        inside = f"--defaults-extra-file={OPTIONS_FILE} --socket={self.socket}"
+        return (
+            f"{self.server_version} in container {name}: {self.isolation}",
+            f"it stands at {self.position or 'no position'}",
+            f"log in: {client} --defaults-extra-file={options}",
+            f"or:     docker exec -it {name} {client} {inside}",
+            *(["the source's accounts are there with their passwords"] * self.with_accounts),
+        )
+
+    def write_out(self, folder: Path, parts: Parts) -> tuple[str, ...]:
+        try:
+            return write_dumps(
+                self.connection,
+                self.sandbox,
+                self.dialect,
+                self.socket,
+                folder,
+                parts,
+                accounts_but=self.administrator if self.with_accounts else None,
+            )
+        except pymysql.MySQLError as error:
+            self.sandbox.require_running()
+            raise RestoreFailed(f"the restored content cannot be read: {error}") from None
 
     def take_files(self, backup: BackupToRestore) -> None:
         """Put configuration and logs of a backup beside the server. Raise RestoreFailed."""

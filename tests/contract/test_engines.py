@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import tempfile
 import threading
 import time
@@ -18,7 +19,7 @@ from sources import FURTHER, SECRET, Fault, Source, provider
 from restoreproof import docker_engine, engines
 from restoreproof.clock import system_clock
 from restoreproof.damage import VaultCopy
-from restoreproof.engines.contract import Engine
+from restoreproof.engines.contract import Engine, Parts
 from restoreproof.errors import SourceUnavailable
 from restoreproof.jobs import run_job
 from restoreproof.references import SourceModel
@@ -153,6 +154,28 @@ def test_the_copy_is_not_the_source(attempt: RestoreAttempt) -> None:
     assert attempt.restored is not None and attempt.manifest is not None
     assert attempt.restored.identity
     assert attempt.restored.identity != attempt.manifest.source_identity
+
+
+def test_a_user_gets_to_what_was_restored(
+    bench: Bench, attempt: RestoreAttempt, tmp_path: Path
+) -> None:
+    """How to get in is said without a secret; files that are written are the user's alone."""
+    assert attempt.restored is not None
+    (tmp_path / "access").mkdir()
+    lines = attempt.restored.access(tmp_path / "access")
+    assert lines
+    for path in (tmp_path / "access").iterdir():
+        assert path.stat().st_mode & 0o077 == 0
+        for secret in re.findall(r'password="(.+)"', path.read_text()):
+            assert secret not in "".join(lines)
+    if bench.engine.writes_out == "nothing":
+        return
+    (tmp_path / "out").mkdir()
+    said = attempt.restored.write_out(tmp_path / "out", Parts())
+    written = list((tmp_path / "out").iterdir())
+    assert written
+    for path in written:
+        assert any(str(path) in line for line in said)
 
 
 def test_a_changed_copy_is_seen(bench: Bench, stored: StoredBackup) -> None:
