@@ -4,7 +4,7 @@ The item's own digest decides whether content is equal. A breakdown only narrows
 down, so its digests are short.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby
 from typing import Literal, NamedTuple
 
@@ -49,14 +49,22 @@ class Breakdown(BaseModel):
     columns: tuple[Column, ...] = ()
 
 
-def narrowed(expected: Breakdown, seen: Breakdown, *, show_values: bool) -> str:
+def narrowed(
+    expected: Breakdown,
+    seen: Breakdown,
+    *,
+    show_values: bool,
+    known: Sequence[str] | None = None,
+) -> str:
     """Which rows and columns differ, in words; empty where nothing can be said.
 
     Rows are named by their place in the backup's order, and by their keys too if values may be
-    shown.
+    shown; ``known`` are places that were found more exactly than the parts tell.
     """
     places: list[str] = []
-    if expected.by == seen.by == "rows":
+    if known is not None:
+        places = list(known)
+    elif expected.by == seen.by == "rows":
         places = list(_rows(expected, seen, show_values))
     elif expected.by == seen.by == "ranges" and _keys(expected) == _keys(seen):
         places = list(_ranges(expected, seen, show_values))
@@ -111,12 +119,12 @@ def _ranges(expected: Breakdown, seen: Breakdown, show_values: bool) -> Iterator
             continue
         lost = sum(pairs[at][0].rows - pairs[at][1].rows for at in members)
         what = f"{abs(lost):,} row{'s' * (abs(lost) > 1)} {'lost' if lost > 0 else 'too many'}"
-        where = _span(ends[first], ends[last + 1], ends[-1])
+        where = span(ends[first], ends[last + 1], ends[-1])
         bounds = f" ({_between(keys[first], keys[last + 1])})" if show_values else ""
         yield f"{what if lost else 'a difference'} {where} in the order of {expected.order}{bounds}"
 
 
-def _span(before: int, last: int, total: int) -> str:
+def span(before: int, last: int, total: int) -> str:
     """Rows by their places, from the one after ``before`` on."""
     if last == before:
         return f"after row {before:,} of {total:,}"

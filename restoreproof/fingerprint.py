@@ -6,7 +6,7 @@ missing, or that was not there before, is a difference.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -135,10 +135,19 @@ class Comparisons:
         return self.examined > 0 and not self.differences and not self.undecided
 
 
-def compare(expected: Fingerprint, seen: Fingerprint, *, show_values: bool = False) -> Comparisons:
+def narrow(expected: Item, seen: Item, *, show_values: bool = False) -> str:
+    """Which parts of an item differ, as far as the breakdowns of both sides tell."""
+    if expected.breakdown is None or seen.breakdown is None:
+        return ""
+    return narrowed(expected.breakdown, seen.breakdown, show_values=show_values)
+
+
+def compare(
+    expected: Fingerprint, seen: Fingerprint, places: Callable[[Item, Item], str] = narrow
+) -> Comparisons:
     """Compare what was restored (``seen``) with what was backed up (``expected``).
 
-    Differences name keys of rows only if values may be shown.
+    ``places`` says where two items differ, in words that hold no more than may be shown.
     """
     if expected.method != seen.method:
         method = Difference("fingerprint", "method", "differs", expected.method, seen.method)
@@ -148,13 +157,15 @@ def compare(expected: Fingerprint, seen: Fingerprint, *, show_values: bool = Fal
     differences = [
         difference
         for key in sorted(before.keys() | after.keys())
-        if (difference := _difference(before.get(key), after.get(key), show_values)) is not None
+        if (difference := _difference(before.get(key), after.get(key), places)) is not None
     ]
     undecided = (item for item in expected.items if item.comparison is Comparison.UNDECIDED)
     return Comparisons(len(before), tuple(differences), tuple(undecided))
 
 
-def _difference(expected: Item | None, seen: Item | None, show_values: bool) -> Difference | None:
+def _difference(
+    expected: Item | None, seen: Item | None, places: Callable[[Item, Item], str]
+) -> Difference | None:
     if expected is None:
         assert seen is not None
         return Difference(seen.kind, seen.name, "was not backed up", "nothing", _describe(seen))
@@ -176,11 +187,9 @@ def _difference(expected: Item | None, seen: Item | None, show_values: bool) -> 
                 problem = "other content"
     if not problem:
         return None
-    places = ""
-    if expected.breakdown and seen.breakdown:
-        places = narrowed(expected.breakdown, seen.breakdown, show_values=show_values)
+    where = places(expected, seen)
     return Difference(
-        expected.kind, expected.name, problem, _describe(expected), _describe(seen), places
+        expected.kind, expected.name, problem, _describe(expected), _describe(seen), where
     )
 
 

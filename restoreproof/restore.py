@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Literal
 
@@ -124,7 +124,7 @@ class RestoreAttempt:
         if not self.target.fingerprinted:
             return Comparisons(0, (), ())
         seen = self.restored.fingerprint(expected)
-        return compare(expected, seen, show_values=self.show_values)
+        return compare(expected, seen, partial(self.restored.narrow, show_values=self.show_values))
 
 
 def select(

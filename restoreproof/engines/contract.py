@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
-from restoreproof.fingerprint import Fingerprint
+from restoreproof.fingerprint import Fingerprint, Item, narrow
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import Secret, SourceModel, expand, reveal
@@ -145,6 +145,10 @@ class Restored(ABC):
     @abstractmethod
     def fingerprint(self, expected: Fingerprint) -> Fingerprint:
         """Take the restored content's fingerprint the way ``expected`` was taken."""
+
+    def narrow(self, expected: Item, seen: Item, *, show_values: bool) -> str:
+        """Which parts of an item differ, in words, with their keys only if values may be shown."""
+        return narrow(expected, seen, show_values=show_values)
 
     @abstractmethod
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:

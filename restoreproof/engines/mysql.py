@@ -54,6 +54,8 @@ from restoreproof.engines.mysql_position import (
 from restoreproof.engines.mysql_replay import LOGS, ledger, position_at, replay_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
+from restoreproof.engines.mysql_row_digests import ARTIFACT as ROW_DIGESTS
+from restoreproof.engines.mysql_row_digests import DIGESTS, DIGESTS_OF_INCREMENT
 from restoreproof.engines.mysql_seal import sealed_content
 from restoreproof.engines.mysql_settings import meaning_of_data, named_as_at_source
 from restoreproof.engines.mysql_snapshot import Snapshot, snapshot
@@ -132,7 +134,8 @@ class MySQL(Engine[MySQLSource]):
                 if context.base is None and source.method == "clone":
                     cloned = clone(context.of, connection, tools)
                 connect_again = partial(connect_source, context.of)
-                with snapshot(connect_again, databases, context.of.clock) as taken:
+                most = DIGESTS if context.base is None else DIGESTS_OF_INCREMENT
+                with snapshot(connect_again, databases, context.of.clock, most) as taken:
                     if cloned is not None:
                         items, facts = store_clone(context, cloned, tools, taken)
                     elif context.base is None:
@@ -141,6 +144,9 @@ class MySQL(Engine[MySQLSource]):
                         items, facts = _store_increment(
                             context, context.base, tools, image, taken, accounts
                         )
+                if taken.digests:
+                    with context.artifact(ROW_DIGESTS) as sink:
+                        taken.digests.write(sink)
                 after = read_accounts(connection) if source.accounts else ()
                 account_items = settled(
                     (account.item for account in accounts),

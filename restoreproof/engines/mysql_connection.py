@@ -16,7 +16,8 @@ from restoreproof.errors import SourceUnavailable
 # A digest must not depend on the session that takes it, nor end before it is done: each server
 # takes its own comment for a setting and the other's for a comment.
 SESSION = (
-    "SET SESSION time_zone = '+00:00', SESSION sql_mode = ''"
+    "SET SESSION time_zone = '+00:00', SESSION sql_mode = '',"
+    " SESSION group_concat_max_len = 67108864"
     " /*!80000 , SESSION max_execution_time = 0 */ /*M!101100 , SESSION max_statement_time = 0 */"
 )
 SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")

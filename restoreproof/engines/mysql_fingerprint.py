@@ -14,6 +14,7 @@ from restoreproof.breakdown import Breakdown
 from restoreproof.engines.mysql_connection import among, quoted, rows, value
 from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_readers import Readers
+from restoreproof.engines.mysql_row_digests import RowDigests
 from restoreproof.engines.mysql_rows import Table
 from restoreproof.engines.mysql_tables import fresh_statistics, read_tables, table_items
 from restoreproof.engines.mysql_temporal import current_items, sequence_items
@@ -73,17 +74,18 @@ def content_items(
     *,
     held: Collection[str] | None = None,
     known: Mapping[str, Breakdown | None] = MappingProxyType({}),
+    digests: RowDigests | None = None,
 ) -> tuple[Item, ...]:
     """All items of a server's content, as the readers see it.
 
     Tables come first: having been read they keep their definition until the snapshot ends.
-    ``held`` and ``known`` are those of ``table_items``.
+    ``held``, ``known`` and ``digests`` are those of ``table_items``.
     """
     with readers.lent() as connection:
         tables = read_tables(connection, databases)
     return (
         *counters,
-        *table_items(readers, tables, held=held, known=known),
+        *table_items(readers, tables, held=held, known=known, digests=digests),
         *schema_items(readers, databases, tables),
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
+from restoreproof.breakdown import narrowed
 from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
 from restoreproof.engines.mysql_accounts import make_administrator, read_accounts
 from restoreproof.engines.mysql_configuration import (
@@ -39,8 +40,10 @@ from restoreproof.engines.mysql_logs import (
 from restoreproof.engines.mysql_option_files import ConfigurationCheck
 from restoreproof.engines.mysql_output import write_dumps
 from restoreproof.engines.mysql_readers import readers
+from restoreproof.engines.mysql_row_digests import differing_rows
 from restoreproof.engines.mysql_source import MySQLSource, newest_heartbeat, options_file
-from restoreproof.fingerprint import Fingerprint
+from restoreproof.engines.mysql_tables import read_tables
+from restoreproof.fingerprint import Fingerprint, Item
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
@@ -79,6 +82,8 @@ class RestoredMySQL(Restored):
         self.administrator = administrator
         self.with_accounts = False
         self.facts: Mapping[str, str] = {}
+        self.backup: BackupToRestore | None = None
+        """The last one that was loaded or replayed."""
         self.file_position = ""
         """Where a source without GTIDs stood, as a dump and the logs after it say."""
         self.server_version = self.identity = ""
@@ -145,6 +150,19 @@ class RestoredMySQL(Restored):
             raise RestoreFailed(f"the restored content cannot be read: {error}") from None
         return Fingerprint.of(METHOD, expected.taken_at, items)
 
+    def narrow(self, expected: Item, seen: Item, *, show_values: bool) -> str:
+        before, after = expected.breakdown, seen.breakdown
+        if self.backup is None or expected.kind != "table" or before is None or after is None:
+            return super().narrow(expected, seen, show_values=show_values)
+        places = None
+        if before.by != "rows":
+            tables = read_tables(self.connection, user_databases(self.connection))
+            table = next(one for one in tables if one.label == expected.name)
+            places = differing_rows(
+                self.connection, table, before, after, self.backup, show_values=show_values
+            )
+        return narrowed(before, after, show_values=show_values, known=places)
+
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return newest_heartbeat(self.connection, source)
 
@@ -184,7 +202,7 @@ class RestoredMySQL(Restored):
         """Put configuration and logs of a backup beside the server. Raise RestoreFailed."""
         restore_configuration(self.sandbox, backup)
         restore_server_logs(self.sandbox, backup)
-        self.facts = backup.facts
+        self.facts, self.backup = backup.facts, backup
 
     def check_configuration(self) -> ConfigurationCheck:
         """What the server says of the configuration that came back. Raise RestoreFailed."""

@@ -18,6 +18,8 @@ from typing import Self
 
 from restoreproof.engines.mysql_connection import Row, quoted
 from restoreproof.outcomes import BackupFailed
+from restoreproof.row_digests import HASH_BYTES
+from restoreproof.row_digests import exclusive_or as fold
 
 INTEGER_TYPES = {"tinyint", "smallint", "mediumint", "int", "bigint"}
 PLAIN_TYPES = {*INTEGER_TYPES, "decimal", "year", "date", "time", "datetime", "timestamp"}
@@ -40,7 +42,9 @@ DIGESTED = {
     "json": "SHA2(CAST({} AS CHAR), 256)",
 }
 BYTES_TYPES = {"char", "varchar", "enum", "set", "binary", "varbinary"}
-HASH_DIGITS = 64
+# The hashes of all rows in the place of what they add up to: one mention costs the same.
+ALL_HASHES = "GROUP_CONCAT(UNHEX({0}) SEPARATOR '')"
+HASH_DIGITS = 2 * HASH_BYTES
 SHORT_DIGITS = 16
 
 
@@ -86,6 +90,7 @@ class Table:
     rows: int
     columns: tuple[StoredColumn, ...]
     key: tuple[str, ...]
+    partitioned: bool = False
     remembers: bool = False
     """Whether it keeps past rows too, as MariaDB's tables with system versioning do."""
 
@@ -104,6 +109,11 @@ class Table:
     def order(self) -> str:
         """The primary key in words of SQL; empty without one."""
         return ", ".join(map(quoted, self.key))
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether its rows are read in the order of its primary key, without being sorted."""
+        return bool(self.key) and self.engine == "InnoDB" and not self.partitioned
 
     @property
     def cut_by(self) -> str:
@@ -178,10 +188,20 @@ def sums(table: Table, columns: Sequence[StoredColumn], exclusive_or: str, *, ke
 def read_sum(row: Row) -> RowSum:
     """The answer to ``sums``. Raise BackupFailed if rows could not be digested."""
     count, exclusive_or, total, *columns = row
+    if isinstance(exclusive_or, bytes):
+        # All hashes, one after the other.
+        return RowSum(int(count), fold(exclusive_or), int(total), tuple(map(int, columns)))
     if count and len(exclusive_or) != HASH_DIGITS:
         raise BackupFailed("rows could not be digested")
     lane = int(exclusive_or, 16) if count else 0
     return RowSum(int(count), lane, int(total), tuple(map(int, columns)))
+
+
+def between(key: str, after: int | None, up_to: int | None) -> str:
+    """SQL that keeps to a range of keys; open ends are None."""
+    bounds = [f"{key} > {after}"] if after is not None else []
+    bounds += [f"{key} <= {up_to}"] if up_to is not None else []
+    return f" WHERE {' AND '.join(bounds)}" if bounds else ""
 
 
 def single(table: Table, columns: Sequence[StoredColumn]) -> str:

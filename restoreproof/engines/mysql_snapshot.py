@@ -20,6 +20,7 @@ from restoreproof.engines.mysql_connection import rows, value
 from restoreproof.engines.mysql_fingerprint import content_items, counter_items, gtid_executed
 from restoreproof.engines.mysql_position import file_position, keeps_gtids, log_position
 from restoreproof.engines.mysql_readers import Connect, Readers, readers
+from restoreproof.engines.mysql_row_digests import DIGESTS, RowDigests
 from restoreproof.engines.mysql_rows import Table
 from restoreproof.engines.mysql_tables import read_tables
 from restoreproof.fingerprint import Item
@@ -52,6 +53,7 @@ class Snapshot:
     databases: Sequence[str]
     readers: Readers
     held: frozenset[str]
+    digests: RowDigests
     _locker: "Connection[Any]"
     _locked_at: float
     lock_seconds: float = 0.0
@@ -74,13 +76,20 @@ class Snapshot:
         self.lock_seconds = time.monotonic() - self._locked_at
 
     def items(self) -> tuple[Item, ...]:
-        """The content in this instant."""
-        return content_items(self.readers, self.databases, self.counters, held=self.held)
+        """The content in this instant; those of its rows go into ``digests``."""
+        return content_items(
+            self.readers, self.databases, self.counters, held=self.held, digests=self.digests
+        )
 
 
 @contextmanager
-def snapshot(connect: Connect, databases: Sequence[str], clock: Clock) -> Iterator[Snapshot]:
-    """Hold the instant, locked until ``release()``. Raise BackupFailed if it cannot be had."""
+def snapshot(
+    connect: Connect, databases: Sequence[str], clock: Clock, digests: int = DIGESTS
+) -> Iterator[Snapshot]:
+    """Hold the instant, locked until ``release()``. Raise BackupFailed if it cannot be had.
+
+    ``digests`` is about how many digests of rows are taken at the most.
+    """
     with closing(connect()) as locker, readers(connect) as several:
         large = _large_tables(locker, databases)
         _lock(locker)
@@ -103,6 +112,7 @@ def snapshot(connect: Connect, databases: Sequence[str], clock: Clock) -> Iterat
             databases=databases,
             readers=several,
             held=_hold(several, large),
+            digests=RowDigests(digests),
             _locker=locker,
             _locked_at=locked_at,
         )

@@ -8,10 +8,10 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import accumulate, pairwise
-from operator import add
+from operator import add, itemgetter
 from typing import Any, Literal
 
 from pymysql.connections import Connection
@@ -21,11 +21,14 @@ from restoreproof.breakdown import Breakdown, Column, Part
 from restoreproof.engines.mysql_connection import Row, among, quoted, rows
 from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_readers import Readers
+from restoreproof.engines.mysql_row_digests import RowDigests
 from restoreproof.engines.mysql_rows import (
+    ALL_HASHES,
     SHORT_DIGITS,
     RowSum,
     StoredColumn,
     Table,
+    between,
     read_single,
     read_sum,
     single,
@@ -33,6 +36,7 @@ from restoreproof.engines.mysql_rows import (
 )
 from restoreproof.engines.mysql_temporal import hidden_columns
 from restoreproof.fingerprint import Comparison, Item
+from restoreproof.row_digests import HASH_BYTES, leaves
 
 PARTS = 200
 PART_ROWS = 200
@@ -40,6 +44,7 @@ LISTED_ROWS = 500
 LISTED_IN_ALL = 20_000
 COLUMN_ROWS = 20_000
 AT_ONCE = 10
+HASHES_AT_ONCE = 50_000
 DENSE = 4
 REMARKS = {
     "float": "mysqldump rounds FLOAT: back up with method clone, or use DOUBLE",
@@ -60,6 +65,8 @@ class Plan:
     columns: tuple[StoredColumn, ...]
     listed: bool = False
     cuts: tuple[int, ...] = ()
+    leaf: int = 0
+    """How many rows a digest of their own stands for; 0 if none are wanted."""
 
     @property
     def reads(self) -> list["Reading"]:
@@ -67,7 +74,10 @@ class Plan:
         if self.listed:
             return [partial(_list_rows, self)]
         bounds = list(pairwise((None, *self.cuts, None)))
-        groups = [bounds[at : at + AT_ONCE] for at in range(0, len(bounds), AT_ONCE)]
+        size = AT_ONCE
+        if self.leaf:
+            size = max(1, min(AT_ONCE, HASHES_AT_ONCE * len(bounds) // max(1, self.table.rows)))
+        groups = [bounds[at : at + size] for at in range(0, len(bounds), size)]
         return [partial(_sum_ranges, self, group) for group in groups]
 
 
@@ -77,6 +87,8 @@ class Read:
 
     sums: tuple[RowSum, ...]
     rows: tuple[Part, ...] | None = None
+    leaves: tuple[bytes, ...] = ()
+    """The short digests of each range's rows, where they could be had."""
 
 
 Range = tuple[int | None, int | None]
@@ -89,14 +101,19 @@ def table_items(
     *,
     held: Collection[str] | None,
     known: Mapping[str, Breakdown | None],
+    digests: RowDigests | None,
 ) -> Iterator[Item]:
-    """Count and digest of every table, as the readers see them.
+    """Count and digest of every table, as the readers see them; ``digests`` takes its rows' own.
 
     A copy of tables that are ``known`` is broken down as they were. Only tables that all
     readers ``held`` when their snapshots opened are read by several of them: a change of the
     definition that waits for one reader would keep the others waiting for ever.
     """
     listed = _to_list(tables)
+    single: Collection[str] = ()
+    if digests is not None:
+        others = (table for table in tables if table.label not in listed)
+        single = digests.choose([(table, _pieces(table)) for table in others])
     with readers.reading() as pool:
         begun: list[tuple[Plan, list[Future[list[Read]]]]] = []
         # What is read in one piece begins first: ranges of other tables fill every gap.
@@ -107,11 +124,18 @@ def table_items(
             else:
                 with readers.lent() as connection:
                     plan = _planned(connection, table, listed=table.label in listed)
+                if digests is not None and table.label in single:
+                    plan = replace(plan, leaf=digests.leaf)
             at_once = held is None or table.label in held
             groups = [[read] for read in plan.reads] if at_once else [plan.reads]
             begun.append((plan, [pool.begin(partial(_read_all, group)) for group in groups]))
         for plan, futures in begun:
-            yield _item(plan, [read for future in futures for read in future.result()])
+            reads = [read for future in futures for read in future.result()]
+            if digests is not None and plan.leaf and all(read.leaves for read in reads):
+                counts = [one.count for read in reads for one in read.sums]
+                leaves = [one for read in reads for one in read.leaves]
+                digests.add(plan.table, list(zip(counts, leaves, strict=True)))
+            yield _item(plan, reads)
 
 
 def fresh_statistics(connection: "Connection[Any]") -> None:
@@ -138,12 +162,15 @@ def read_tables(connection: "Connection[Any]", databases: Sequence[str]) -> list
     keys = _by_table(rows(connection, statement, databases))
     statement = (
         "SELECT table_schema, table_name, engine, COALESCE(table_rows, 0),"
-        " table_type = 'SYSTEM VERSIONED' FROM information_schema.tables"
+        " table_type = 'SYSTEM VERSIONED', create_options LIKE '%%partitioned%%'"
+        " FROM information_schema.tables"
         " WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"
         f" AND {among('table_schema', databases)} ORDER BY table_schema, table_name"
     )
     found = []
-    for database, name, engine, estimate, remembers in rows(connection, statement, databases):
+    for database, name, engine, estimate, remembers, *rest in rows(
+        connection, statement, databases
+    ):
         stored = [
             StoredColumn(str(column), str(kind).lower(), nullable != "NO")
             for column, kind, nullable in columns.get((database, name), ())
@@ -161,6 +188,7 @@ def read_tables(connection: "Connection[Any]", databases: Sequence[str]) -> list
                 rows=int(estimate),
                 columns=tuple(stored),
                 key=key,
+                partitioned=bool(rest[0]),
                 remembers=bool(remembers),
             )
         )
@@ -187,8 +215,13 @@ def _planned(connection: "Connection[Any]", table: Table, *, listed: bool) -> Pl
         columns = tuple(one for one in columns if one.type == "float")
     cuts: tuple[int, ...] = ()
     if table.cut_by and not listed:
-        cuts = _cuts(connection, table, min(PARTS, table.rows // PART_ROWS))
+        cuts = _cuts(connection, table, _pieces(table))
     return Plan(table, table.order, columns, listed, cuts)
+
+
+def _pieces(table: Table) -> int:
+    """Into about how many ranges a table is cut."""
+    return max(1, min(PARTS, table.rows // PART_ROWS)) if table.cut_by else 1
 
 
 def _as_before(table: Table, before: Breakdown) -> Plan:
@@ -244,20 +277,25 @@ def _read_all(reads: Sequence[Reading], connection: "Connection[Any]") -> list[R
 
 def _sum_ranges(plan: Plan, bounds: Sequence[Range], connection: "Connection[Any]") -> Read:
     """The sums of neighbouring ranges, in one statement: on a busy machine each one waits."""
-    table = plan.table
-    aggregates = sums(table, plan.columns, spoken(connection).exclusive_or, keyed=bool(plan.order))
+    table, fold = plan.table, spoken(connection).exclusive_or
+    source = table.source
+    if plan.leaf:
+        # Else an index that holds all columns might be read, in its own order.
+        fold, source = ALL_HASHES, f"{source} FORCE INDEX (PRIMARY)"
+    aggregates = sums(table, plan.columns, fold, keyed=bool(plan.order))
     statement = " UNION ALL ".join(
-        f"SELECT {number}, {aggregates} FROM {table.source}" + _where(table.cut_by, *one)
+        f"SELECT {number}, {aggregates} FROM {source}{between(table.cut_by, *one)}"
         for number, one in enumerate(bounds)
     )
-    found = sorted(rows(connection, statement))
-    return Read(tuple(read_sum(tuple(row)) for _, *row in found))
-
-
-def _where(key: str, after: int | None, up_to: int | None) -> str:
-    bounds = [f"{key} > {after}"] if after is not None else []
-    bounds += [f"{key} <= {up_to}"] if up_to is not None else []
-    return f" WHERE {' AND '.join(bounds)}" if bounds else ""
+    found = [tuple(row) for _, *row in sorted(rows(connection, statement), key=itemgetter(0))]
+    if not plan.leaf:
+        return Read(tuple(map(read_sum, found)))
+    hashes = [row[1] or b"" for row in found]
+    if any(len(one) != HASH_BYTES * row[0] for one, row in zip(hashes, found, strict=True)):
+        # The server cut it off: the table has more rows than it was said to have.
+        return _sum_ranges(replace(plan, leaf=0), bounds, connection)
+    summed = (read_sum((row[0], one, *row[2:])) for one, row in zip(hashes, found, strict=True))
+    return Read(tuple(summed), leaves=tuple(leaves(one, plan.leaf) for one in hashes))
 
 
 def _list_rows(plan: Plan, connection: "Connection[Any]") -> Read:

@@ -12,6 +12,7 @@ from restoreproof.engines.mysql_connection import rows, value
 from restoreproof.engines.mysql_fingerprint import METHOD, content_items
 from restoreproof.engines.mysql_readers import readers
 from restoreproof.engines.mysql_restored import RestoredMySQL
+from restoreproof.engines.mysql_row_digests import RowDigests
 from restoreproof.engines.mysql_settings import NAMES
 from restoreproof.engines.mysql_source import MySQLSource
 from restoreproof.engines.mysql_tables import LISTED_ROWS, REMARKS, read_tables
@@ -119,9 +120,15 @@ def test_equal_content_is_equal(
 ) -> None:
     """With one connection or several, cut or not, equal content has equal digests."""
     one = _taken(servers[0], connections=1)
+    digests = RowDigests(10 * MANY)
+    with readers(servers[0].connect_again) as several:
+        singly = content_items(several, DATABASES, (), digests=digests)
     copy = servers[1].fingerprint(taken)
 
     assert one.items == taken.items
+    # With the hashes of all rows at hand, the digests over them are the same.
+    assert digests
+    assert {item.key: item for item in singly} == {item.key: item for item in taken.items}
     assert compare(taken, copy).equal
     assert copy.digest == taken.digest
     broken_down = {item.name: item.breakdown for item in taken.items if item.breakdown}
