@@ -17,7 +17,7 @@ from restoreproof.errors import (
     UserError,
 )
 from restoreproof.images import Image, ensure
-from restoreproof.jobs import JobResult, base_of
+from restoreproof.jobs import JobResult, base_of, moved
 from restoreproof.outcomes import BackupFailed
 from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
@@ -111,8 +111,11 @@ def run_job(
     # What was streamed belongs to the chain that a full backup is about to end.
     if sealed := audited.seal(vault, estate):
         tell_of(sealed, progress)
+    before = vault.backups(audited.name)[-1:]
     result = audited.run_job(vault, estate, full=full)
     tell_of(result, progress)
+    for note in moved((*before, result.backup)) if result.backup else ():
+        progress(f"note: {note}")
     return result
 
 

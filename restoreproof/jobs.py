@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -159,6 +159,19 @@ def base_of(backup: StoredBackup) -> Base:
         manifest.facts,
         manifest.fingerprint,
     )
+
+
+def moved(backups: Sequence[StoredBackup]) -> tuple[str, ...]:
+    """Which backups were taken from another server than the one before: meant, or a mistake."""
+    notes, before, known = [], None, ""
+    for backup in backups:
+        # Damage is told elsewhere.
+        with suppress(RestoreFailed):
+            identity = backup.manifest().source_identity
+            if before is not None and identity != known:
+                notes.append(f"{backup.id} was taken from another server than {before.id}")
+            before, known = backup, identity
+    return tuple(notes)
 
 
 def _manifest(

@@ -30,7 +30,7 @@ from restoreproof.evidence import (
     WeekRecord,
     worst,
 )
-from restoreproof.jobs import JobResult
+from restoreproof.jobs import JobResult, moved
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import Component
 from restoreproof.promises import judge, promises, uncovered
@@ -249,6 +249,8 @@ def _exclusions(run: AuditRun) -> tuple[str, ...]:
         found += [f"{name}: {gap}" for gap in gaps]
         if component.retention is None:
             found.append(f"{name}: the policy promises no retention")
+    for one in run.components:
+        found += [f"{one.name}: {note}" for note in moved(one.backups)]
     return tuple(found)
 
 

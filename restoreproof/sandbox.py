@@ -102,6 +102,19 @@ class Sandbox:
         if written.exit_code != 0:
             raise SandboxTrouble(f"{path} cannot be written in the sandbox: {written.complaint}")
 
+    def close_folder(self) -> None:
+        """Have nothing inside make a file in the shared folder any more, or write into one.
+
+        The folder lies on this machine's disk, where no limit of the sandbox counts. The server
+        has made its socket by now, and a file that locks it.
+        """
+        if self.socket is None:
+            return
+        self.socket.parent.chmod(0o755)
+        for path in self.socket.parent.iterdir():
+            if path != self.socket:
+                path.unlink()
+
     def until(self, ready: Callable[[], bool], *, what: str) -> None:
         """Wait until ``ready()``. Raise SandboxTrouble with the server's last words."""
         deadline = time.monotonic() + self.limits.start_seconds

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,14 @@ from restoreproof.engines.mysql_configuration import (
     configuration_items,
     restore_configuration,
 )
-from restoreproof.engines.mysql_connection import connect, quoted, rows, user_databases, value
+from restoreproof.engines.mysql_connection import (
+    SESSION,
+    connect,
+    quoted,
+    rows,
+    user_databases,
+    value,
+)
 from restoreproof.engines.mysql_dialect import Dialect, spoken
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_fingerprint import (
@@ -41,6 +48,8 @@ from restoreproof.engines.mysql_option_files import ConfigurationCheck
 from restoreproof.engines.mysql_output import write_dumps
 from restoreproof.engines.mysql_readers import readers
 from restoreproof.engines.mysql_row_digests import differing_rows
+from restoreproof.engines.mysql_sandbox import MySQLSandbox
+from restoreproof.engines.mysql_settings import take_settings
 from restoreproof.engines.mysql_source import MySQLSource, newest_heartbeat, options_file
 from restoreproof.engines.mysql_tables import read_tables
 from restoreproof.fingerprint import Fingerprint, Item
@@ -67,6 +76,7 @@ OUTGOING_OPTIONS = (
     "--loose-skip-replica-start",
     "--loose-skip-slave-start",
 )
+AS_SERVED = "SET SESSION sql_mode = @@GLOBAL.sql_mode, SESSION time_zone = @@GLOBAL.time_zone"
 CONNECTION_LOST = (2006, 2013)
 RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 
@@ -199,9 +209,14 @@ class RestoredMySQL(Restored):
             raise RestoreFailed(f"the restored content cannot be read: {error}") from None
 
     def take_files(self, backup: BackupToRestore) -> None:
-        """Put configuration and logs of a backup beside the server. Raise RestoreFailed."""
+        """Put configuration and logs of a backup beside the server, and take its settings.
+
+        Raise RestoreFailed.
+        """
         restore_configuration(self.sandbox, backup)
         restore_server_logs(self.sandbox, backup)
+        for limit in take_settings(self.connection, backup):
+            self.note(limit)
         self.facts, self.backup = backup.facts, backup
 
     def check_configuration(self) -> ConfigurationCheck:
@@ -227,7 +242,14 @@ class RestoredMySQL(Restored):
     def write_and_read(self, source: SourceModel) -> Usefulness:
         """Write and read as the application does. Raise RestoreFailed with the server's words."""
         assert isinstance(source, MySQLSource)
-        return write_and_read(self.connection, source.probe_query)
+        # As an application finds the server that names nothing for its session.
+        with suppress(pymysql.MySQLError):
+            rows(self.connection, AS_SERVED)
+        try:
+            return write_and_read(self.connection, source.probe_query)
+        finally:
+            with suppress(pymysql.MySQLError):
+                rows(self.connection, SESSION)
 
     def why_not_join(self, context: SourceContext) -> str:
         """Why the server cannot be tried as a replica of its source; empty if it can be.
@@ -262,13 +284,14 @@ def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
     ) as sandbox:
         closed = sandboxes.reaching_out and sandbox.socket is not None
         sandbox.until(lambda: _answers(sandbox, password, closed), what="the MySQL server")
+        sandbox.close_folder()
         # The estate's accounts, root among them, are restored too: ours is another one.
         administrator = f"sandbox-{secrets.token_hex(8)}"
         with closing(connect_to(sandbox, "root", password)) as connection:
             make_administrator(connection, administrator, password)
         sandbox.place(OPTIONS_FILE, options_file(user=administrator, password=password))
         with closing(connect_to(sandbox, administrator, password)) as connection:
-            restored = RestoredMySQL(sandbox, administrator)
+            restored = RestoredMySQL(MySQLSandbox(**vars(sandbox)), administrator)
             restored.serve(connection, password)
             yield restored
 

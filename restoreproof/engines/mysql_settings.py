@@ -4,15 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pymysql
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import BackupToRestore
-from restoreproof.engines.mysql_connection import value
+from restoreproof.engines.mysql_connection import rows, value
 from restoreproof.errors import SandboxTrouble
 from restoreproof.outcomes import RestoreFailed
 
 NAMES = "lower_case_table_names"
-SETTINGS = ("sql_mode", "time_zone", "system_time_zone", NAMES)
+GIVEN = ("sql_mode", "time_zone", "character_set_server", "collation_server")
+"""What applications rely on, and what a running server can be given."""
+MACHINE = "system_time_zone"
+SETTINGS = (*GIVEN, MACHINE, NAMES)
 
 
 def meaning_of_data(connection: "Connection[Any]") -> dict[str, str]:
@@ -22,6 +26,29 @@ def meaning_of_data(connection: "Connection[Any]") -> dict[str, str]:
     instants are stored in UTC, and a sandbox has settings of ours.
     """
     return {name: str(value(connection, f"SELECT @@GLOBAL.{name}")) for name in SETTINGS}
+
+
+def take_settings(connection: "Connection[Any]", backup: BackupToRestore) -> tuple[str, ...]:
+    """Give a restored server the settings of its source; say what it did not take.
+
+    What was stored does not depend on them, so that is a limit of the proof and no difference.
+    """
+    taken, limits = [], []
+    for name in GIVEN:
+        wanted = backup.facts.get(name)
+        if wanted is None:
+            continue
+        try:
+            rows(connection, f"SET GLOBAL {name} = %s", (wanted,))
+            taken.append(name)
+        except pymysql.MySQLError as error:
+            limits.append(f"not with the source's {name} {wanted!r}: {error.args[-1]}")
+    if taken:
+        limits.insert(0, f"runs with the source's {', '.join(taken)}")
+    machine, here = backup.facts.get(MACHINE), str(value(connection, f"SELECT @@GLOBAL.{MACHINE}"))
+    if backup.facts.get("time_zone") == "SYSTEM" and machine not in (None, here):
+        limits.append(f"the source's time zone is its machine's, {machine}, and here {here}")
+    return tuple(limits)
 
 
 @contextmanager

@@ -110,6 +110,10 @@ def probe(context: SourceContext) -> None:
             what = "the policy wants increments and the source writes no binary log"
             mend = "set log_bin at the source, or leave schedule.incremental out of the policy"
             raise SourceUnavailable(what, where=where, mend=mend)
+        if context.increments and source_of(context).databases:
+            what = "increments hold all databases, and source.databases names some"
+            mend = "leave out source.databases, or schedule.incremental and schedule.continuous"
+            raise SourceUnavailable(what, where=where, mend=mend)
         missing = set(source_of(context).databases) - set(user_databases(connection))
         if missing:
             what = f"no database {', '.join(sorted(missing))} at the source"

@@ -2,11 +2,9 @@
 
 The container waits until the directory is unpacked, inside it and by the server's own user,
 and then runs the server: its log and its end are the server's. The directory is hostile input
-as a dump is: no option that came with it is obeyed. The server writes whole damaged pages into
-its log, so of that only the lines that are known to hold no content are told.
+as a dump is: no option that came with it is obeyed.
 """
 
-import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -28,12 +26,13 @@ from restoreproof.engines.mysql_restored import (
     server_options,
     socket_options,
 )
+from restoreproof.engines.mysql_sandbox import MySQLSandbox
 from restoreproof.engines.mysql_source import options_file
 from restoreproof.errors import SandboxTrouble
 from restoreproof.execution import engine_trouble
 from restoreproof.images import Image
 from restoreproof.outcomes import RestoreFailed
-from restoreproof.sandbox import POLL_SECONDS, Sandbox, Sandboxes
+from restoreproof.sandbox import POLL_SECONDS, Sandboxes
 
 PLACE = "/var/tmp/restoreproof-data"  # noqa: S108  # inside a container of ours alone
 DATA, GATE, INIT_FILE = f"{PLACE}/data", f"{PLACE}/gate", f"{PLACE}/init.sql"
@@ -50,14 +49,13 @@ chown mysql: {INIT_FILE}
 """No ``exec``: the kernel lets process 1 survive its own abort."""
 RECOVERY_SECONDS = 1800.0
 """How long the server may take for its crash recovery."""
-LOG_ERROR = re.compile(r"^[-\d]+T[:.\d]+Z \d+ \[ERROR\] \[MY-(?P<code>\d+)\] (?P<words>.*)")
 DAMAGED_PAGE = "011906"
 KILLED = 137
 NO_SPACE = "No space left on device"
 
 
 @dataclass(frozen=True)
-class UnpackedSandbox(Sandbox):
+class UnpackedSandbox(MySQLSandbox):
     """A sandbox whose server may stop because of the backup that it was given."""
 
     def require_running(self) -> None:
@@ -74,12 +72,6 @@ class UnpackedSandbox(Sandbox):
     def last_words(self) -> str:
         """The first errors that the server told."""
         return " | ".join(error["words"] for error in self.errors()[:3]) or "no error in its log"
-
-    def errors(self) -> list[re.Match[str]]:
-        """The errors in the server's log, each with its code and words."""
-        with engine_trouble():
-            lines = self.container.logs().decode("utf-8", "replace").splitlines()
-        return [error for line in lines if (error := LOG_ERROR.match(line))]
 
 
 class UnpackedMySQL(RestoredMySQL):
@@ -137,6 +129,7 @@ class UnpackedMySQL(RestoredMySQL):
                     raise RestoreFailed(f"the restored server does not start: {words}") from None
                 time.sleep(POLL_SECONDS)
             else:
+                self.sandbox.close_folder()
                 self.sandbox.run(["rm", INIT_FILE])
                 return connection
 

@@ -34,7 +34,7 @@ class Attack:
 
     ``refused`` is part of the server's words, ``seen`` what is different after the restore; with
     neither the content is equal, and nothing else may have come of it; ``inside`` means that a
-    file may be written in the sandbox and in the folder of ours that goes with it. ``{host}``
+    file may be written in the sandbox, which goes with it, and still not in our folder. ``{host}``
     and ``{port}`` are where our listener waits.
     """
 
@@ -67,7 +67,16 @@ ATTACKS = (
            seen=("table shop.sent: another count",)),
     Attack("INTO OUTFILE", f"SELECT 1 INTO OUTFILE '/restoreproof/{MARK}';", refused="ERROR 1290"),
     Attack("INTO DUMPFILE", f"SELECT 1 INTO DUMPFILE '/tmp/{MARK}';", refused="ERROR 1290"),
-    Attack("a log as a file", f"SET GLOBAL general_log_file = '/restoreproof/{MARK}.php';"
+    # On this machine's disk, where no limit of the sandbox counts.
+    Attack("a log in our folder", f"SET GLOBAL general_log_file = '/restoreproof/{MARK}.php';"
+           "SET GLOBAL general_log = ON;", refused="ERROR 1231"),
+    Attack("a slow log in our folder", f"SET GLOBAL slow_query_log_file = '/restoreproof/{MARK}';",
+           refused="ERROR 1231"),
+    Attack("a log in place of our lock", "SET GLOBAL general_log_file ="
+           " '/restoreproof/mysqld.sock.lock'; SET GLOBAL general_log = ON;", refused="ERROR 1231"),
+    Attack("a log in our socket", "SET GLOBAL general_log_file = '/restoreproof/mysqld.sock';",
+           refused="ERROR 1231"),
+    Attack("a log as a file", f"SET GLOBAL general_log_file = '/var/lib/mysql/{MARK}.php';"
            "SET GLOBAL general_log = ON;", inside=True),
     Attack("table in another folder", "CREATE TABLE shop.evil (a INT) DATA DIRECTORY = '/tmp';",
            refused="ERROR 3121"),
@@ -213,7 +222,7 @@ def test_an_attack_is_contained(
     assert bool(attack.seen) == bool(verdict.differences), verdict
     assert listener.heard == []
     assert attack.inside or MARK not in restored.sandbox.run(LOOK).output
-    assert attack.inside or sorted(shared.parent.iterdir()) == before
+    assert sorted(shared.parent.iterdir()) == before == [shared]
     _recover(restored)
 
 
@@ -283,7 +292,7 @@ def _recover(restored: RestoredMySQL) -> None:
         "SET GLOBAL general_log_file = DEFAULT",
     ):
         rows(restored.connection, statement)
-    assert restored.sandbox.run(["sh", "-c", f"rm -f /restoreproof/{MARK}*"]).exit_code == 0
+    assert restored.sandbox.run(["sh", "-c", f"rm -f /var/lib/mysql/{MARK}*"]).exit_code == 0
 
 
 def _left_of(run: str) -> list[str]:
