@@ -61,10 +61,12 @@ def restore(options: RestoreOptions, progress: Progress) -> int:
     sandboxes = Sandboxes(new_run_id(system_clock()))
     chosen = (options.component,)
     (audited,) = open_components(document, chosen, sandboxes, system_clock, progress)
+    _require_sense(options, audited)
     _seal(audited, vault, document, progress)
     target = find(options.component, vault.backups(options.component), audited.engine, options.to)
     _require_parts(options, target)
-    _require_output(options, audited)
+    if options.output is not None:
+        _make_empty(options.output)
     _announce(target, progress)
     with ExitStack() as stack:
         folder = stack.enter_context(sandboxes.folder())
@@ -101,8 +103,8 @@ def restore(options: RestoreOptions, progress: Progress) -> int:
     return code
 
 
-def _require_output(options: RestoreOptions, audited: ComponentAudit) -> None:
-    """Raise UserError unless the engine writes what is asked for, and there is a place for it."""
+def _require_sense(options: RestoreOptions, audited: ComponentAudit) -> None:
+    """Raise UserError unless the engine can write what is asked for."""
     writes, where = audited.engine.writes_out, options.component
     if options.parts and options.output is None:
         mend = "give --output FOLDER too"
@@ -117,16 +119,18 @@ def _require_output(options: RestoreOptions, audited: ComponentAudit) -> None:
         if "." not in table:
             mend = "write it with its database: DATABASE.TABLE"
             raise UserError(f"--table {table} names no database", where=where, mend=mend)
+
+
+def _make_empty(folder: Path) -> None:
+    """Make sure of an empty folder for this user alone. Raise UserError, OutputUnwritable."""
     try:
-        options.output.mkdir(parents=True, exist_ok=True, mode=0o700)
-        taken = any(options.output.iterdir())
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        taken = any(folder.iterdir())
     except OSError as error:
-        raise _unwritable(options.output, error) from None
+        raise _unwritable(folder, error) from None
     if taken:
         mend = "give an empty folder, or one that is not there yet: nothing is overwritten"
-        raise UserError(
-            "the folder for the output is not empty", where=str(options.output), mend=mend
-        )
+        raise UserError("the folder for the output is not empty", where=str(folder), mend=mend)
 
 
 def _seal(

@@ -126,22 +126,14 @@ def test_a_point_in_the_middle_of_a_chain_is_written_out(
     assert "not empty -- give an empty folder" in again.printed
 
 
-def test_one_table_is_had_back_alone(
+def test_a_table_that_is_not_there_is_told_at_once(
     folder: Path, chain: list[StoredBackup], tmp_path: Path
 ) -> None:
-    """A table's dump holds that table, and loads only where the table is not there."""
-    out = tmp_path / "out"
-    outcome = restore(folder, "--output", str(out), "--table", "app.t")
-
-    assert outcome.code == 0, outcome.printed
-    assert [path.name for path in out.iterdir()] == ["app.t.sql"]
-    dump = (out / "app.t.sql").read_text()
-    assert "CREATE TABLE `t`" in dump
-    assert "DROP TABLE" not in dump
-    missing = restore(folder, "--output", str(tmp_path / "other"), "--table", "app.tt")
+    """A name that is wrong costs no restore."""
+    missing = restore(folder, "--output", str(tmp_path / "out"), "--table", "app.tt")
     assert missing.code == 2
     assert f"there is no table app.tt in {chain[-1].id}" in missing.printed
-    assert not (tmp_path / "other").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_server_is_kept_at_a_transaction_inside(folder: Path, chain: list[StoredBackup]) -> None:
@@ -248,20 +240,27 @@ def test_damage_is_a_result_and_no_restore(
     assert artifact.name in outcome.printed
 
 
-def test_a_difference_is_named_and_the_server_kept(
+def test_one_table_is_had_back_and_differences_are_named(
     folder: Path, chain: list[StoredBackup], tmp_path: Path
 ) -> None:
-    """What came back different is said, with exit 1; the dump is written all the same."""
+    """What came back different is said, with exit 1; the table is written all the same.
+
+    Its dump holds that table, and loads only where the table is not there.
+    """
     copy = VaultCopy.of(folder / "vault", tmp_path / "vault")
     full = next(one for one in copy.vault.backups("mysql") if one.id == chain[0].id)
     copy.rewrite(full, "dump.sql.zst", lambda dump: dump + b"CREATE TABLE app.evil (a INT);\n")
     (tmp_path / "policy.yaml").write_text(POLICY.format(vault="vault"))
 
-    outcome = restore(tmp_path, "--to", chain[0].id, "--output", str(tmp_path / "out"))
+    out = tmp_path / "out"
+    outcome = restore(tmp_path, "--to", full.id, "--output", str(out), "--table", "app.t")
 
     assert outcome.code == 1, outcome.printed
     assert "DIFFERENT: table app.evil: was not backed up" in outcome.printed
-    assert (tmp_path / "out" / "all-databases.sql").exists()
+    assert [path.name for path in out.iterdir()] == ["app.t.sql"]
+    dump = (out / "app.t.sql").read_text()
+    assert "CREATE TABLE `t`" in dump
+    assert "DROP TABLE" not in dump
 
 
 def _container(outcome: Outcome) -> Container:
