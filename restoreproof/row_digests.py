@@ -53,17 +53,17 @@ def gaps(expected: bytes, rows: int, leaf: int, seen: Sequence[bytes]) -> list[G
     """
     wanted = memoryview(expected).cast("I").tolist()
     words = memoryview(b"".join(seen)).cast("I").tolist()
-    upto = list(accumulate(words, xor, initial=0))
+    prefixes = list(accumulate(words, xor, initial=0))
     windows: dict[int, int] = {}
     for at in range(len(words) - leaf + 1):
-        windows.setdefault(upto[at + leaf] ^ upto[at], at)
+        windows.setdefault(prefixes[at + leaf] ^ prefixes[at], at)
 
     def size(number: int) -> int:
         return min(leaf, rows - number * leaf)
 
     def is_at(number: int, at: int) -> bool:
         end = at + size(number)
-        return at >= 0 and end <= len(words) and upto[end] ^ upto[at] == wanted[number]
+        return at >= 0 and end <= len(words) and prefixes[end] ^ prefixes[at] == wanted[number]
 
     def found(number: int) -> int | None:
         if size(number) == leaf:
