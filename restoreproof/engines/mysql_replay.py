@@ -168,8 +168,10 @@ def _read(plan: Plan, held: GtidSet, increment: BackupToRestore, until: Until | 
                 held.add(commit.uuid, commit.tag, commit.number)
             if one and commit.gtid == one:
                 plan.end, stopped = commit.end, True
-    if (one and not stopped) or (wanted and held != wanted):
-        raise RestoreFailed(f"the increment's logs do not lead to {until}")
+    if one and not stopped:
+        raise RestoreFailed(f"the increment's logs do not hold {until}")
+    if wanted and held != wanted:
+        raise RestoreFailed(f"the increment's logs do not lead to exactly {until}")
     return held
 
 

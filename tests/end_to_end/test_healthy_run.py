@@ -121,7 +121,7 @@ def test_no_secret_is_anywhere(healthy: Finished, healthy_vault: Path, agama: Ag
         for artifact in backup.manifest().artifacts:
             texts[artifact.name] = b"".join(backup.read(artifact)).decode("latin-1")
 
-    assert len(texts) == 2 + 4 + 4 + 8
+    assert len(texts) == 2 + 4 + 4 + 9
     for whose, secret in agama.secrets.items():
         assert len(secret) >= 16
         for place, text in texts.items():
