@@ -78,7 +78,7 @@ def restore(options: RestoreOptions, progress: Progress) -> int:
                 audited.image,
                 sandboxes,
                 system_clock,
-                show_values=audited.show_values,
+                show_values=audited.audits.show_values,
                 tell=progress,
             )
         )

@@ -19,12 +19,13 @@ from docker.models.containers import Container
 from mysql_chains import PASSWORD, Source, server
 
 import restoreproof
-from restoreproof import docker_engine, engines, images
+from restoreproof import docker_engine, engines
 from restoreproof.cleanup import is_leftover
 from restoreproof.damage import VaultCopy
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_gtids import GtidSet
 from restoreproof.errors import UserError
+from restoreproof.images import Image
 from restoreproof.recovery_points import find
 from restoreproof.restore import to_restore
 from restoreproof.vault import StoredBackup
@@ -43,18 +44,10 @@ components:
 
 
 @pytest.fixture(scope="module")
-def monkeymodule() -> Iterator[pytest.MonkeyPatch]:
-    """Environment of the module."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
 def source(
-    tmp_path_factory: pytest.TempPathFactory, monkeymodule: pytest.MonkeyPatch
+    image: Image, tmp_path_factory: pytest.TempPathFactory, monkeymodule: pytest.MonkeyPatch
 ) -> Iterator[Source]:
     """A server whose chain the tests share."""
-    image = images.ensure("restoreproof/mysql:9.7", lambda _: None)
     place = tmp_path_factory.mktemp("source")
     options = "--gtid-mode=ON --enforce-gtid-consistency=ON"
     with server(image, place, monkeymodule, options) as made:
