@@ -97,8 +97,7 @@ def restore(options: RestoreOptions, progress: Progress) -> int:
             sandboxes.kept = True
             progress("kept: it stays until 'restoreproof clean' removes it")
         elif options.output is None:
-            progress("it stays until Ctrl-C, which removes it")
-            _wait()
+            _wait(progress)
             progress("removing it")
     return code
 
@@ -230,8 +229,9 @@ def _unwritable(folder: Path, error: OSError) -> OutputUnwritable:
     return OutputUnwritable(what, where=str(folder), mend=mend)
 
 
-def _wait() -> None:
+def _wait(progress: Progress) -> None:
     try:
+        progress("it stays until Ctrl-C, which removes it")
         while True:
             time.sleep(WAIT_SECONDS)
     except KeyboardInterrupt:
