@@ -63,11 +63,16 @@ class OutputStream:
 
     def __iter__(self) -> Iterator[bytes]:
         with engine_trouble():
-            for output, messages in self._api.exec_start(self._identifier, stream=True, demux=True):
-                if messages:
-                    self._messages.append(messages)
-                if output:
-                    yield output
+            stream: Any = self._api.exec_start(self._identifier, socket=True)
+            try:
+                getattr(stream, "_sock", stream).settimeout(None)
+                for source, chunk in _frames(stream):
+                    if source == STDERR:
+                        self._messages.append(chunk)
+                    elif chunk:
+                        yield chunk
+            finally:
+                stream.close()
 
     def result(self) -> Execution:
         """Exit code and messages. Call it after the last chunk."""
@@ -125,7 +130,7 @@ def _read(
     watch: Callable[[bytes], None] | None,
 ) -> None:
     try:
-        for source, chunk in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]  # docker ships no types
+        for source, chunk in _frames(stream):
             {STDOUT: output, STDERR: messages}.get(source, output).append(chunk)
             if watch and source == STDOUT and chunk:
                 watch(chunk)
@@ -136,6 +141,19 @@ def _read(
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
         stream.close()
+
+
+def _frames(stream: Any) -> Iterator[tuple[int, bytes]]:
+    """Which stream a command wrote to, and what, until it has ended."""
+    # docker hands out the bare socket; what came in one packet with the headers of the answer is
+    # in the reader that took them, and would be lost. Where it is encrypted there is no other.
+    response = getattr(stream, "_response", None)
+    reader = getattr(getattr(getattr(response, "raw", None), "_fp", None), "fp", None)
+    if reader is None:
+        yield from frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]  # docker ships no types
+        return
+    while len(header := reader.read(8)) == 8:
+        yield header[0], reader.read(int.from_bytes(header[4:], "big"))
 
 
 def _feed(connection: socket.socket, chunks: Iterable[bytes]) -> None:
