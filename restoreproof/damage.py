@@ -22,8 +22,9 @@ import zstandard
 
 from restoreproof.catalog import BEGINNING
 from restoreproof.errors import UserError
-from restoreproof.manifest import CatalogEntry, Manifest
-from restoreproof.vault import CATALOGUED, COMPRESSION_LEVEL, INCOMING, StoredBackup, Vault
+from restoreproof.incoming import COMPRESSION_LEVEL
+from restoreproof.manifest import CatalogEntry, CatalogLine, Manifest
+from restoreproof.vault import CATALOGUED, INCOMING, StoredBackup, Vault
 
 MARK = "copy-to-be-damaged"
 MANIFEST = "manifest.json"
@@ -126,11 +127,11 @@ class VaultCopy:
         digest = hashlib.sha256(content).hexdigest()
         catalogued = {name: getattr(manifest, name) for name in CATALOGUED if name != "id"}
         lines: list[bytes] = []
-        for entry in self.vault.catalog.entries():
+        for entry in self.vault.catalog.events():
             changes: dict[str, Any] = {
                 "previous_sha256": hashlib.sha256(lines[-1]).hexdigest() if lines else BEGINNING
             }
-            if entry.backup == backup.id:
+            if isinstance(entry, CatalogEntry) and entry.backup == backup.id:
                 changes |= catalogued | {"manifest_sha256": digest}
             lines.append(_line(entry.model_copy(update=changes)))
         self._replace(self.vault.catalog.path, b"".join(line + b"\n" for line in lines))
@@ -156,7 +157,7 @@ class VaultCopy:
         return path
 
 
-def _line(entry: CatalogEntry) -> bytes:
+def _line(entry: CatalogLine) -> bytes:
     return entry.model_dump_json().encode()
 
 

@@ -16,12 +16,13 @@ from restoreproof.engines.contract import (
     SourceContext,
 )
 from restoreproof.errors import RestoreProofError
+from restoreproof.incoming import IncomingBackup
 from restoreproof.manifest import Manifest
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.policy import Component
 from restoreproof.references import SourceModel
 from restoreproof.schedule import last_due
-from restoreproof.vault import IncomingBackup, StoredBackup, Vault
+from restoreproof.vault import StoredBackup, Vault
 
 AFTER = timedelta(microseconds=1)
 ArtifactOpener = Callable[[str], AbstractContextManager[ArtifactSink]]
