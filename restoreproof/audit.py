@@ -6,7 +6,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.engines.contract import Clock
 from restoreproof.errors import IdentityUnusable, InfrastructureError, OutputUnwritable
-from restoreproof.estate import open_components, open_vault, probe, run_job, tell_of
+from restoreproof.estate import open_components, open_vault, prepare_vault, probe, run_job, tell_of
 from restoreproof.evidence import CheckRecord, Environment, Evidence, Verdict
 from restoreproof.policy import Policy, PolicyDocument
 from restoreproof.policy_file import read_policy
@@ -65,6 +65,7 @@ class AuditRun:
         self.broken_suites: dict[str, str] = {}
         self._observed: Environment | None = None
         self._folder: RunFolder | None = None
+        self._held = ExitStack()
 
     @property
     def policy(self) -> Policy:
@@ -79,11 +80,13 @@ class AuditRun:
         self.components = open_components(
             self.document, self.options.components, Sandboxes(self.id), self.clock, self.progress
         )
+        # Nothing may be pruned that is about to be restored.
+        self._held.enter_context(self.vault.reading("auditing", self.started_at))
         if self.options.backups:
             probe(self.components)
-            self.vault.prepare()
+            prepare_vault(self.vault)
         # What the catalog holds must be known before anything is added to it.
-        self.vault.catalog.entries()
+        self.vault.catalog.events()
         images = [audited.image for audited in self.components if audited.image]
         self._observed = environment.observe(images, self.index.sha256, self.started_at)
 
@@ -105,7 +108,9 @@ class AuditRun:
             audited.lose(at, ask_source=self.options.backups)
         self.options.disaster()
         for audited in self.components:
-            if sealed := audited.seal(self.vault, self.policy.estate):
+            with self.vault.working_on(audited.name, "sealing the stream of", at):
+                sealed = audited.seal(self.vault, self.policy.estate)
+            if sealed:
                 tell_of(sealed, self.progress)
         for audited in self.components:
             known = self.vault.backups(audited.name)
@@ -169,6 +174,7 @@ class AuditRun:
         except Exception as error:  # noqa: BLE001  # whatever it is, the evidence must not be lost
             problem = f"no report could be made: {type(error).__name__}: {error}"
         self.progress.close_log()
+        self._held.close()
         folder = self._folder.publish()
         if problem:
             mend = f"mend the cause, then: restoreproof report {folder / 'evidence.json'}"
@@ -206,6 +212,7 @@ class AuditRun:
 
     def discard(self) -> None:
         """Leave nothing of an unfinished run behind."""
+        self._held.close()
         self.progress.close_log()
         if self._folder is not None:
             self._folder.discard()

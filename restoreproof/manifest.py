@@ -82,18 +82,20 @@ class ScheduleSeen(CatalogLine):
 
     event: Literal["scheduled"] = "scheduled"
     component: str
-    kinds: Mapping[str, str]
+    kinds: Mapping[str, tuple[str, ...]]
     time_zone: str
     seen_at: datetime
 
 
 class RunMissed(CatalogLine):
-    """A run was due and did not begin in time."""
+    """Runs that were due one after the other and did not begin in time; mostly it is one."""
 
     event: Literal["missed"] = "missed"
     component: str
     kind: str
     due_at: datetime
+    last_due_at: datetime
+    count: int
     noted_at: datetime
 
 

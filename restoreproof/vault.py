@@ -38,6 +38,7 @@ from restoreproof.manifest import (
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.processes import is_alive
 from restoreproof.storage import sync_folder, write_once
+from restoreproof.stream_store import FOLDER as STREAMS
 from restoreproof.stream_store import StreamStore
 
 READ_BYTES = 4096
@@ -258,10 +259,22 @@ class Vault:
             for entry in sorted(entries, key=lambda entry: entry.recovery_point)
         )
 
+    def components(self) -> tuple[str, ...]:
+        """The components of which backups lie in the vault or are in its catalog."""
+        known = {entry.component for entry in self.catalog.entries()}
+        folders = self.root.iterdir() if self.root.is_dir() else ()
+        lying = {path.name for path in folders if path.is_dir() and path.name[0] != "."}
+        return tuple(sorted(known | lying - {STREAMS}))
+
     def folders(self, component: str) -> frozenset[str]:
         """The names of all backups of a component that lie in the vault, catalogued or not."""
         folder = self.root / component
         return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+    def unknown(self, component: str) -> frozenset[str]:
+        """What lies among a component's backups and is in no line of the catalog."""
+        known = {e.backup for e in self.catalog.entries() if e.component == component}
+        return self.folders(component) - known
 
     def remove(self, component: str, backup: str) -> None:
         """Remove the files of a backup that the catalog says was pruned; none is no fault."""
