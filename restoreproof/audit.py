@@ -80,13 +80,13 @@ class AuditRun:
         self.components = open_components(
             self.document, self.options.components, Sandboxes(self.id), self.clock, self.progress
         )
-        # Nothing may be pruned that is about to be restored.
-        self._held.enter_context(self.vault.reading("auditing", self.started_at))
         if self.options.backups:
             probe(self.components)
             prepare_vault(self.vault)
         # What the catalog holds must be known before anything is added to it.
         self.vault.catalog.events()
+        # Nothing may be pruned that is about to be restored.
+        self._held.enter_context(self.vault.reading("auditing", self.started_at))
         images = [audited.image for audited in self.components if audited.image]
         self._observed = environment.observe(images, self.index.sha256, self.started_at)
 
