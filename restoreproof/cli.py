@@ -153,6 +153,33 @@ def stream(
 
 
 @app.command()
+def heartbeat(
+    policy: PolicyArgument,
+    component: Annotated[str | None, typer.Argument(help="Only this component.")] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove all heartbeats but the newest.")
+    ] = False,
+    every: Annotated[
+        str | None, typer.Option("--every", help="One each time, until stopped: 30s, 1m.")
+    ] = None,
+) -> None:
+    """Write a heartbeat where the policy names a writer: by it the loss is measured."""
+    with _reported():
+        document = _module("policy_file").read_policy(policy)
+        clock = _module("clock").system_clock
+        try:
+            wait = _module("durations").parse_duration(every) if every else None
+        except ValueError as problem:
+            raise UserError(f"--every {every}: {problem}", mend="write 30s or 1m") from None
+        if wait is not None and not wait:
+            raise UserError(f"--every {every}: no time at all", mend="write 30s or 1m")
+        chosen = (component,) if component else ()
+        _module("heartbeats").heartbeat(
+            document, chosen, clock, typer.echo, clear=clear, every=wait
+        )
+
+
+@app.command()
 def schedule(
     policy: PolicyArgument,
     wanted: Annotated[
@@ -165,6 +192,20 @@ def schedule(
         now = _module("clock").system_clock()
         text = _module("schedule_text").schedule_text(document, wanted.value, now)
         typer.echo(text, nl=False)
+
+
+@app.command()
+def prune(
+    policy: PolicyArgument,
+    component: Annotated[str | None, typer.Argument(help="Only this component.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove, and not only tell.")] = False,
+) -> None:
+    """Tell which backups the policy keeps no longer, and with --apply remove them."""
+    with _reported():
+        document = _module("policy_file").read_policy(policy)
+        now = _module("clock").system_clock()
+        chosen = (component,) if component else ()
+        _module("prune").prune(document, chosen, now, typer.echo, apply=apply)
 
 
 @catalog_app.command("repair")

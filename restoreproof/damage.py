@@ -119,6 +119,21 @@ class VaultCopy:
         times = ("started_at", "finished_at", "recovery_point")
         self.restate(backup, **{time: getattr(backup.entry, time) - by for time in times})
 
+    def add_earlier(self, backup: StoredBackup, before: timedelta) -> StoredBackup:
+        """Put a copy of a full backup into the vault that is older by so much."""
+        entry, manifest = backup.entry, backup.manifest()
+        identifier = f"{entry.component}-{before.total_seconds():.0f}s-before"
+        folder = backup.folder.with_name(identifier)
+        shutil.copytree(backup.folder, self._inside(folder))
+        times = ("started_at", "finished_at", "recovery_point")
+        earlier = {time: getattr(manifest, time) - before for time in times}
+        copied = manifest.model_copy(update={"id": identifier, **earlier})
+        content = copied.model_dump_json(indent=1).encode()
+        self._replace(folder / MANIFEST, content)
+        digest = hashlib.sha256(content).hexdigest()
+        entered = self.vault.catalog.append(copied, digest, entered_late=True)
+        return StoredBackup(entered, folder)
+
     def restate(self, backup: StoredBackup, **facts: Any) -> None:
         """Change facts in the manifest, and catalog and chain with it."""
         manifest = Manifest.model_validate(backup.manifest().model_copy(update=facts).model_dump())

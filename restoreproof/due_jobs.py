@@ -49,6 +49,7 @@ def run_due(
             with vault.working_on(name, "backing up", clock()):
                 result = _run_due(document, name, schedule, vault, progress, clock)
         except RestoreProofError as problem:
+            progress(f"no backup of {name}: {problem}")
             problems.append(problem)
             continue
         if result is not None:
@@ -101,7 +102,6 @@ def _made(
         probe([audited])
     except RestoreProofError as problem:
         # It came to no job, and a run that was due failed all the same.
-        progress(f"backup of {name} failed: {problem}")
         note_failure(vault, name, due.kind, now, clock(), str(problem))
         raise
     return run_job_alone(audited, vault, document.policy.estate, progress, full=due.kind == "full")

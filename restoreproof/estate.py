@@ -119,10 +119,27 @@ def run_job(
             note_schedule(vault, audited.name, audited.schedule, now)
             return run_job_alone(audited, vault, estate, progress, full=full)
     except VaultBusy as busy:
-        result = JobResult(audited.name, NOT_BEGUN, now, timedelta(), None, str(busy), busy)
-        audited.jobs.append(result)
-        tell_of(result, progress)
-        return result
+        return _not_begun(audited, busy, progress)
+
+
+def seal_stream(audited: ComponentAudit, vault: Vault, estate: str, progress: Progress) -> None:
+    """Make a backup of what was streamed, if anything, while no other process works on it."""
+    if not audited.streams:
+        return
+    try:
+        with vault.working_on(audited.name, "sealing the stream of", audited.clock()):
+            if sealed := audited.seal(vault, estate):
+                tell_of(sealed, progress)
+    except VaultBusy as busy:
+        _not_begun(audited, busy, progress)
+
+
+def _not_begun(audited: ComponentAudit, busy: VaultBusy, progress: Progress) -> JobResult:
+    now = audited.clock()
+    result = JobResult(audited.name, NOT_BEGUN, now, timedelta(), None, str(busy), busy)
+    audited.jobs.append(result)
+    tell_of(result, progress)
+    return result
 
 
 def run_job_alone(

@@ -26,7 +26,7 @@ from restoreproof.schedule import due_between
 TOLERANCE = timedelta(minutes=15)
 """How late a run may begin and still be the one that was due."""
 CLOCK_TOLERANCE = timedelta(minutes=1)
-"""How far a clock may be set back before times are not to be relied on."""
+"""How far a clock may be off before what it dated proves nothing."""
 INCREMENTAL = "incremental"
 
 

@@ -278,7 +278,10 @@ class Vault:
 
     def remove(self, component: str, backup: str) -> None:
         """Remove the files of a backup that the catalog says was pruned; none is no fault."""
-        folder, gone = self.root / component / backup, self.root / INCOMING / f"{backup}.pruned"
+        folder, gone = (
+            self.root / component / backup,
+            self.root / INCOMING / f"{backup}.pruned.{os.getpid()}",
+        )
         with writing(folder):
             if folder.exists():
                 # At once, so that nobody ever sees half of a backup.
