@@ -6,9 +6,9 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from restoreproof import environment, records, resources, signing, verification
@@ -16,14 +16,23 @@ from restoreproof.archive import RunFolder, new_run_id
 from restoreproof.checks import Answer, Question, questions, record
 from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
+from restoreproof.earlier_runs import read_earlier_runs
 from restoreproof.engines.contract import Clock
 from restoreproof.errors import IdentityUnusable, InfrastructureError, OutputUnwritable
-from restoreproof.estate import open_components, open_vault, probe, run_job, tell_of
+from restoreproof.estate import (
+    open_components,
+    open_vault,
+    prepare_vault,
+    probe,
+    run_job,
+    seal_stream,
+)
 from restoreproof.evidence import CheckRecord, Environment, Evidence, Verdict
 from restoreproof.policy import Policy, PolicyDocument
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
 from restoreproof.references import expand, reveal
+from restoreproof.run_history import RunHistory
 from restoreproof.sandbox import Sandboxes
 from restoreproof.storage import write_once
 from restoreproof.suite_index import SuiteIndex, read_suites
@@ -65,6 +74,7 @@ class AuditRun:
         self.broken_suites: dict[str, str] = {}
         self._observed: Environment | None = None
         self._folder: RunFolder | None = None
+        self._held = ExitStack()
 
     @property
     def policy(self) -> Policy:
@@ -73,7 +83,7 @@ class AuditRun:
 
     def prepare(self) -> None:
         """Make sure of everything a run needs. Raise every UserError found, at once."""
-        self._folder = RunFolder(self.options.archive, self.id)
+        self._folder = RunFolder(self.options.archive, self.id, self.policy.estate)
         self.progress.open_log(self._folder.path / "run.log")
         self.progress(f"run {self.id} of policy {self.document.path.name}, seed {self.seed}")
         self.components = open_components(
@@ -81,9 +91,11 @@ class AuditRun:
         )
         if self.options.backups:
             probe(self.components)
-            self.vault.prepare()
+            prepare_vault(self.vault)
         # What the catalog holds must be known before anything is added to it.
-        self.vault.catalog.entries()
+        self.vault.catalog.events()
+        # Nothing may be pruned that is about to be restored.
+        self._held.enter_context(self.vault.reading("auditing", self.started_at))
         images = [audited.image for audited in self.components if audited.image]
         self._observed = environment.observe(images, self.index.sha256, self.started_at)
 
@@ -105,11 +117,17 @@ class AuditRun:
             audited.lose(at, ask_source=self.options.backups)
         self.options.disaster()
         for audited in self.components:
-            if sealed := audited.seal(self.vault, self.policy.estate):
-                tell_of(sealed, self.progress)
+            seal_stream(audited, self.vault, self.policy.estate, self.progress)
+        events = self.vault.catalog.events()
+        within = self.policy.integrity_checks or timedelta()
+        period = max(2 * self.policy.objectives.restore_test_every, within)
+        earlier = read_earlier_runs(self.options.archive, self.policy.estate, at - period)
         for audited in self.components:
             known = self.vault.backups(audited.name)
-            audited.choose(known, self.policy.audit.restore, self.seed)
+            audited.earlier, audited.check_within = earlier, within
+            history = RunHistory.of(events, audited.name)
+            audited.lying = self.vault.folders(audited.name)
+            audited.choose(known, self.policy.audit.restore, self.seed, history)
 
     def component(self, name: str) -> ComponentAudit:
         """The component of this name."""
@@ -169,6 +187,7 @@ class AuditRun:
         except Exception as error:  # noqa: BLE001  # whatever it is, the evidence must not be lost
             problem = f"no report could be made: {type(error).__name__}: {error}"
         self.progress.close_log()
+        self._held.close()
         folder = self._folder.publish()
         if problem:
             mend = f"mend the cause, then: restoreproof report {folder / 'evidence.json'}"
@@ -206,6 +225,7 @@ class AuditRun:
 
     def discard(self) -> None:
         """Leave nothing of an unfinished run behind."""
+        self._held.close()
         self.progress.close_log()
         if self._folder is not None:
             self._folder.discard()

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,10 +25,20 @@ app = typer.Typer(
 )  # fmt: skip
 policy_app = typer.Typer(no_args_is_help=True, help="Work with policies.")
 app.add_typer(policy_app, name="policy")
+catalog_app = typer.Typer(no_args_is_help=True, help="Work with a vault's catalog.")
+app.add_typer(catalog_app, name="catalog")
 
 PolicyArgument = Annotated[Path, typer.Argument(help="The policy file.", metavar="POLICY")]
 OutOption = Annotated[Path, typer.Option("--out", help="Where reports land.", metavar="DIR")]
 ARCHIVE = Path("reports/archive")
+
+
+class ScheduleFormat(StrEnum):
+    """What ``schedule`` prints text for."""
+
+    CRON = "cron"
+    SYSTEMD = "systemd"
+    CI = "ci"
 
 
 def main() -> None:
@@ -108,11 +119,22 @@ def backup(
     policy: PolicyArgument,
     component: Annotated[str | None, typer.Argument(help="Only this component.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Make full backups.")] = False,
+    due: Annotated[bool, typer.Option("--due", help="Only what is due now, once.")] = False,
 ) -> None:
     """Run backup jobs only: an increment where the schedule wants one and it has a base."""
     with _reported():
         chosen = (component,) if component else ()
-        stored = _module("estate").run_jobs(policy, chosen, Progress(), full=full)
+        if due and full:
+            raise UserError("--due and --full contradict each other", mend="give one of them")
+        if due:
+            results = _module("due_jobs").run_due(policy, chosen, Progress())
+            failed = [result for result in results if result.backup is None]
+            # On its own stream, so that cron can keep silent about all that went well.
+            for result in failed:
+                typer.echo(f"backup of {result.component} failed: {result.problem}", err=True)
+            stored = not failed
+        else:
+            stored = _module("estate").run_jobs(policy, chosen, Progress(), full=full)
     raise typer.Exit(0 if stored else 1)
 
 
@@ -167,6 +189,74 @@ def stream(
             _module("estate").stream(policy, chosen, Progress())
         except KeyboardInterrupt:
             typer.echo("stopped: what was streamed is stored")
+
+
+@app.command()
+def heartbeat(
+    policy: PolicyArgument,
+    component: Annotated[str | None, typer.Argument(help="Only this component.")] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove all heartbeats but the newest.")
+    ] = False,
+    every: Annotated[
+        str | None, typer.Option("--every", help="One each time, until stopped: 30s, 1m.")
+    ] = None,
+) -> None:
+    """Write a heartbeat where the policy names a writer: by it the loss is measured."""
+    with _reported():
+        document = _module("policy_file").read_policy(policy)
+        clock = _module("clock").system_clock
+        try:
+            wait = _module("durations").parse_duration(every) if every else None
+        except ValueError as problem:
+            raise UserError(f"--every {every}: {problem}", mend="write 30s or 1m") from None
+        if wait is not None and not wait:
+            raise UserError(f"--every {every}: no time at all", mend="write 30s or 1m")
+        chosen = (component,) if component else ()
+        _module("heartbeats").heartbeat(
+            document, chosen, clock, typer.echo, clear=clear, every=wait
+        )
+
+
+@app.command()
+def schedule(
+    policy: PolicyArgument,
+    wanted: Annotated[
+        ScheduleFormat, typer.Option("--format", help="For cron, systemd or a CI server.")
+    ] = ScheduleFormat.CRON,
+) -> None:
+    """Print ready text that has a machine run what is due, and test restores in time."""
+    with _reported():
+        document = _module("policy_file").read_policy(policy)
+        now = _module("clock").system_clock()
+        text = _module("schedule_text").schedule_text(document, wanted.value, now)
+        typer.echo(text, nl=False)
+
+
+@app.command()
+def prune(
+    policy: PolicyArgument,
+    component: Annotated[str | None, typer.Argument(help="Only this component.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove, and not only tell.")] = False,
+) -> None:
+    """Tell which backups the policy keeps no longer, and with --apply remove them."""
+    with _reported():
+        document = _module("policy_file").read_policy(policy)
+        now = _module("clock").system_clock()
+        chosen = (component,) if component else ()
+        _module("prune").prune(document, chosen, now, typer.echo, apply=apply)
+
+
+@catalog_app.command("repair")
+def catalog_repair(policy: PolicyArgument) -> None:
+    """Mend what a killed process left: a torn end is set aside, a whole backup is entered."""
+    with _reported():
+        vault = _module("estate").open_vault(_module("policy_file").read_policy(policy))
+        now = _module("clock").system_clock()
+        told: list[str] = []
+        mended = _module("catalog_repair").repair(vault, now, told.append)
+        typer.echo("\n".join(told) or "nothing to repair")
+    raise typer.Exit(0 if mended else 1)
 
 
 @policy_app.command("check")

@@ -8,13 +8,14 @@ from typing import Literal
 
 from restoreproof import recovery_objectives
 from restoreproof.contradictions import Planned, Ruling, known_durations, rulings
+from restoreproof.earlier_runs import EarlierRuns
 from restoreproof.engines.contract import CLOCK_AHEAD, STREAMED, Clock, Engine, SourceContext
 from restoreproof.errors import SourceUnavailable
 from restoreproof.evidence import Measure
 from restoreproof.images import Image
 from restoreproof.jobs import JobResult, base_for_next, run_job, seal_stream
 from restoreproof.outcomes import RestoreFailed
-from restoreproof.policy import Audit, Component, Objectives, Schedule
+from restoreproof.policy import Audit, Component, Objectives, Retention, Schedule
 from restoreproof.recovery_objectives import Disaster
 from restoreproof.references import SourceModel
 from restoreproof.restore import (
@@ -27,7 +28,9 @@ from restoreproof.restore import (
     select,
     to_restore,
 )
+from restoreproof.run_history import RunHistory
 from restoreproof.schedule import last_due
+from restoreproof.standing import Standing
 from restoreproof.stream_store import StreamStore
 from restoreproof.vault import StoredBackup, Vault
 
@@ -47,11 +50,17 @@ class ComponentAudit:
     targets: tuple[Target, ...] = ()
     instant: Target | None = None
     """The increment inside which an instant is restored, if there is one."""
+    history: RunHistory = field(default_factory=lambda: RunHistory("", ()))
     disaster: Disaster | None = None
     jobs: list[JobResult] = field(default_factory=list)
     attempts: list[RestoreAttempt] = field(default_factory=list)
     restored_heartbeat: datetime | None = None
     stream: StreamStore | None = None
+    lying: frozenset[str] = frozenset()
+    """The names of all that lies among the component's backups in the vault."""
+    earlier: EarlierRuns = field(default_factory=EarlierRuns)
+    check_within: timedelta = timedelta()
+    """Within what time every backup's stored bytes are checked; nothing means in every run."""
 
     @property
     def image(self) -> Image | None:
@@ -94,11 +103,20 @@ class ComponentAudit:
         self.disaster = Disaster(at, newest)
 
     def choose(
-        self, backups: Sequence[StoredBackup], which: Literal["all", "newest"], seed: int = 0
+        self,
+        backups: Sequence[StoredBackup],
+        which: Literal["all", "newest"],
+        seed: int = 0,
+        history: RunHistory | None = None,
     ) -> None:
         """Take stock of the backups that there are and choose those to restore."""
         self.backups = tuple(backups)
-        self.targets = select(self.name, self.backups, which, seed)
+        known = tuple(backup.entry for backup in self.backups)
+        self.history = history or RunHistory(self.name, known)
+        oldest = self.component.retention is not None
+        self.targets = select(
+            self.name, self.backups, which, seed, oldest=oldest, known=self.earlier.restored()
+        )
         if self.engine.restores_instants:
             self.instant = instant_inside(self.name, self.backups, seed)
 
@@ -217,8 +235,48 @@ class ComponentAudit:
 
     @property
     def rpo_kept(self) -> Measure:
-        """The age of the newest recovery point."""
-        return recovery_objectives.kept_rpo(self.backups, self.loss)
+        """The longest time without a recovery point."""
+        since = self.standing.looked_back
+        return recovery_objectives.kept_rpo(self.backups, self.history, self.loss, since)
+
+    @property
+    def standing(self) -> Standing:
+        """What vault, catalog and archive say of the component."""
+        return Standing(
+            component=self.name,
+            lost_at=self.lost_at,
+            restore_test_every=self.objectives.restore_test_every,
+            backups=self.backups,
+            history=self.history,
+            retention=self.retention,
+            lying=self.lying,
+            earlier=self.earlier,
+            own_jobs=frozenset(job.started_at for job in self.jobs),
+            check_within=self.check_within,
+        )
+
+    @property
+    def retention(self) -> Retention | None:
+        """How long the policy has backups kept."""
+        return self.component.retention
+
+    @property
+    def lets_go(self) -> bool:
+        """Whether the policy has backups removed by and by."""
+        return self.retention is not None and self.retention.until is None
+
+    @property
+    def checks_by_turns(self) -> bool:
+        """Whether the policy has stored bytes checked by turns, and not all in every run."""
+        return self.check_within > timedelta()
+
+    def attempts_of(self, backup: StoredBackup) -> tuple[RestoreAttempt, ...]:
+        """The restores of a backup in this run."""
+        return tuple(one for one in self.attempts if one.target.backup.id == backup.id)
+
+    def restored_now(self) -> tuple[str, ...]:
+        """The backups that this run restored."""
+        return tuple(one.target.backup.id for one in self.attempts if one.succeeded)
 
     @property
     def rpo_measured(self) -> Measure:

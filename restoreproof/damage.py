@@ -22,8 +22,9 @@ import zstandard
 
 from restoreproof.catalog import BEGINNING
 from restoreproof.errors import UserError
-from restoreproof.manifest import CatalogEntry, Manifest
-from restoreproof.vault import CATALOGUED, COMPRESSION_LEVEL, INCOMING, StoredBackup, Vault
+from restoreproof.incoming import COMPRESSION_LEVEL
+from restoreproof.manifest import CatalogEntry, CatalogLine, Manifest
+from restoreproof.vault import CATALOGUED, INCOMING, StoredBackup, Vault
 
 MARK = "copy-to-be-damaged"
 MANIFEST = "manifest.json"
@@ -118,6 +119,21 @@ class VaultCopy:
         times = ("started_at", "finished_at", "recovery_point")
         self.restate(backup, **{time: getattr(backup.entry, time) - by for time in times})
 
+    def add_earlier(self, backup: StoredBackup, before: timedelta) -> StoredBackup:
+        """Put a copy of a full backup into the vault that is older by so much."""
+        entry, manifest = backup.entry, backup.manifest()
+        identifier = f"{entry.component}-{before.total_seconds():.0f}s-before"
+        folder = backup.folder.with_name(identifier)
+        shutil.copytree(backup.folder, self._inside(folder))
+        times = ("started_at", "finished_at", "recovery_point")
+        earlier = {time: getattr(manifest, time) - before for time in times}
+        copied = manifest.model_copy(update={"id": identifier, **earlier})
+        content = copied.model_dump_json(indent=1).encode()
+        self._replace(folder / MANIFEST, content)
+        digest = hashlib.sha256(content).hexdigest()
+        entered = self.vault.catalog.append(copied, digest, entered_late=True)
+        return StoredBackup(entered, folder)
+
     def restate(self, backup: StoredBackup, **facts: Any) -> None:
         """Change facts in the manifest, and catalog and chain with it."""
         manifest = Manifest.model_validate(backup.manifest().model_copy(update=facts).model_dump())
@@ -126,11 +142,11 @@ class VaultCopy:
         digest = hashlib.sha256(content).hexdigest()
         catalogued = {name: getattr(manifest, name) for name in CATALOGUED if name != "id"}
         lines: list[bytes] = []
-        for entry in self.vault.catalog.entries():
+        for entry in self.vault.catalog.events():
             changes: dict[str, Any] = {
                 "previous_sha256": hashlib.sha256(lines[-1]).hexdigest() if lines else BEGINNING
             }
-            if entry.backup == backup.id:
+            if isinstance(entry, CatalogEntry) and entry.backup == backup.id:
                 changes |= catalogued | {"manifest_sha256": digest}
             lines.append(_line(entry.model_copy(update=changes)))
         self._replace(self.vault.catalog.path, b"".join(line + b"\n" for line in lines))
@@ -156,7 +172,7 @@ class VaultCopy:
         return path
 
 
-def _line(entry: CatalogEntry) -> bytes:
+def _line(entry: CatalogLine) -> bytes:
     return entry.model_dump_json().encode()
 
 

@@ -3,21 +3,24 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from restoreproof import engines
 from restoreproof.archive import new_run_id
 from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
+from restoreproof.due import note_schedule
 from restoreproof.engines.contract import Base, Clock, SourceContext
 from restoreproof.errors import (
     InfrastructureError,
     RestoreProofError,
     SeveralProblems,
     UserError,
+    VaultBusy,
 )
 from restoreproof.images import Image, ensure
-from restoreproof.jobs import JobResult, base_of, moved
+from restoreproof.jobs import JobResult, base_of, moved, note_failure
 from restoreproof.outcomes import BackupFailed
 from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
@@ -27,6 +30,8 @@ from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import Vault
 
 POLL_SECONDS = 1.0
+NOT_BEGUN = "not begun"
+"""The kind of a job that another process kept from beginning."""
 
 
 def open_vault(document: PolicyDocument) -> Vault:
@@ -35,6 +40,19 @@ def open_vault(document: PolicyDocument) -> Vault:
     if "://" not in location:
         location = str((document.folder / location).resolve())
     return Vault(location)
+
+
+def chosen_components(document: PolicyDocument, chosen: Sequence[str]) -> tuple[str, ...]:
+    """The names of the components to work on; all if none is chosen. Raise UserError."""
+    names = document.policy.components.keys()
+    unknown = sorted(set(chosen) - names)
+    if unknown:
+        raise UserError(
+            f"no component {', '.join(unknown)} in the policy",
+            where=str(document.path),
+            mend=f"choose from: {', '.join(names)}",
+        )
+    return tuple(name for name in names if not chosen or name in chosen)
 
 
 def open_components(
@@ -46,12 +64,11 @@ def open_components(
 ) -> list[ComponentAudit]:
     """The components to work on, with their images made sure of. Raise UserError."""
     policy = document.policy
-    require_component(document, chosen)
+    names = chosen_components(document, chosen)
     images = find_images(document, chosen, progress)
     components = []
-    for name, component in policy.components.items():
-        if chosen and name not in chosen:
-            continue
+    for name in names:
+        component = policy.components[name]
         context = SourceContext(
             component=name,
             source=component.source,
@@ -80,17 +97,6 @@ def open_components(
     return components
 
 
-def require_component(document: PolicyDocument, chosen: Sequence[str]) -> None:
-    """Raise UserError for components that the policy does not have."""
-    components = document.policy.components
-    if unknown := sorted(set(chosen) - components.keys()):
-        raise UserError(
-            f"no component {', '.join(unknown)} in the policy",
-            where=str(document.path),
-            mend=f"choose from: {', '.join(components)}",
-        )
-
-
 def probe(components: Sequence[ComponentAudit]) -> None:
     """Ask every source whether it can be backed up. Raise all refusals at once."""
     problems = []
@@ -106,7 +112,40 @@ def probe(components: Sequence[ComponentAudit]) -> None:
 def run_job(
     audited: ComponentAudit, vault: Vault, estate: str, progress: Progress, *, full: bool = False
 ) -> JobResult:
-    """Run one component's job and tell of it."""
+    """Run one component's job and tell of it, while no other process works on the component."""
+    now = audited.clock()
+    try:
+        with vault.working_on(audited.name, "backing up", now):
+            note_schedule(vault, audited.name, audited.schedule, now)
+            return run_job_alone(audited, vault, estate, progress, full=full)
+    except VaultBusy as busy:
+        return _not_begun(audited, busy, progress)
+
+
+def seal_stream(audited: ComponentAudit, vault: Vault, estate: str, progress: Progress) -> None:
+    """Make a backup of what was streamed, if anything, while no other process works on it."""
+    if not audited.streams:
+        return
+    try:
+        with vault.working_on(audited.name, "sealing the stream of", audited.clock()):
+            if sealed := audited.seal(vault, estate):
+                tell_of(sealed, progress)
+    except VaultBusy as busy:
+        _not_begun(audited, busy, progress)
+
+
+def _not_begun(audited: ComponentAudit, busy: VaultBusy, progress: Progress) -> JobResult:
+    now = audited.clock()
+    result = JobResult(audited.name, NOT_BEGUN, now, timedelta(), None, str(busy), busy)
+    audited.jobs.append(result)
+    tell_of(result, progress)
+    return result
+
+
+def run_job_alone(
+    audited: ComponentAudit, vault: Vault, estate: str, progress: Progress, *, full: bool
+) -> JobResult:
+    """Run a job under the component's lock, which the caller holds."""
     progress(f"backing up {audited.name}")
     # What was streamed belongs to the chain that a full backup is about to end.
     if sealed := audited.seal(vault, estate):
@@ -117,6 +156,19 @@ def run_job(
     for note in moved((*before, result.backup)) if result.backup else ():
         progress(f"note: {note}")
     return result
+
+
+def prepare_vault(vault: Vault) -> None:
+    """Make ready for jobs, with a line in the catalog for every job whose process died.
+
+    Raise CatalogCorrupt rather than add anything to a catalog that is not whole.
+    """
+    vault.catalog.events()
+    for job in vault.abandoned():
+        what = "its process died in the midst of it"
+        # Nobody knows when it died.
+        note_failure(vault, job.component, job.kind, job.started_at, job.started_at, what)
+    vault.prepare()
 
 
 def tell_of(result: JobResult, progress: Progress) -> None:
@@ -228,8 +280,7 @@ def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress, *, full: b
     sandboxes = Sandboxes(new_run_id(system_clock()))
     components = open_components(document, chosen, sandboxes, system_clock, progress)
     probe(components)
-    vault.prepare()
-    vault.catalog.entries()
+    prepare_vault(vault)
     estate = document.policy.estate
     results = [run_job(audited, vault, estate, progress, full=full) for audited in components]
     for result in results:

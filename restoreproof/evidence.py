@@ -157,6 +157,21 @@ class BackupRecord(Record):
     fingerprint_sha256: str
     selected: bool
     selection_reason: str
+    bytes_checked: bool = True
+    """Whether this run compared its stored bytes with their digests."""
+
+
+class HistoryRecord(Record):
+    """One line of the catalog, of the time that the report looks back on."""
+
+    component: str
+    line: int
+    event: str
+    kind: str = ""
+    at: datetime
+    backup: str = ""
+    recovery_point: datetime | None = None
+    told: str = ""
 
 
 class PhaseRecord(Record):
@@ -313,6 +328,8 @@ class Evidence(Record):
     jobs: tuple[JobRecord, ...]
     backups: tuple[BackupRecord, ...]
     attempts: tuple[AttemptRecord, ...]
+    history: tuple[HistoryRecord, ...] = ()
+    """From which RPO kept, missed and failed runs can be worked out again."""
     exclusions: tuple[str, ...]
     environment: Environment
     seal: Seal | None = None

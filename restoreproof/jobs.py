@@ -16,12 +16,14 @@ from restoreproof.engines.contract import (
     SourceContext,
 )
 from restoreproof.errors import RestoreProofError
-from restoreproof.manifest import Manifest
+from restoreproof.incoming import IncomingBackup
+from restoreproof.manifest import Manifest, RunFailed
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.policy import Component
+from restoreproof.redaction import redact
 from restoreproof.references import SourceModel
 from restoreproof.schedule import last_due
-from restoreproof.vault import IncomingBackup, StoredBackup, Vault
+from restoreproof.vault import StoredBackup, Vault
 
 AFTER = timedelta(microseconds=1)
 ArtifactOpener = Callable[[str], AbstractContextManager[ArtifactSink]]
@@ -131,12 +133,36 @@ def _run(
                 engine, context, content, incoming, identifier, kind, estate, started_at, base
             )
             stored = vault.publish(incoming, manifest)
+        # What was written is one thing, what can be read again another.
+        if damages := stored.damage()[1]:
+            raise BackupFailed(f"stored, and damaged when it was read again: {damages[0]}")
     except BackupFailed as failure:
-        problem = str(failure)
+        problem, stored = str(failure), None
     except RestoreProofError as error:
-        problem, trouble = str(error), error
+        problem, trouble, stored = str(error), error, None
+    except KeyboardInterrupt:
+        note_failure(vault, context.component, kind, started_at, context.clock(), "interrupted")
+        raise
+    if stored is None:
+        note_failure(vault, context.component, kind, started_at, context.clock(), problem)
     duration = timedelta(seconds=time.monotonic() - begun)
     return JobResult(context.component, kind, started_at, duration, stored, problem, trouble)
+
+
+def note_failure(
+    vault: Vault, component: str, kind: str, started_at: datetime, ended_at: datetime, problem: str
+) -> None:
+    """Tell the catalog of a run without a backup, so that no later run can hide it."""
+    # A vault that takes no line took no backup either, and the job's own problem says so.
+    with suppress(RestoreProofError, OSError):
+        vault.catalog.note(
+            RunFailed,
+            component=component,
+            kind=kind,
+            started_at=started_at,
+            ended_at=ended_at,
+            problem=redact(problem),
+        )
 
 
 def backup_id(component: str, started_at: datetime, kind: str) -> str:

@@ -1,10 +1,10 @@
-"""What a backup is made of: its manifest beside the artifacts, its line in the catalog."""
+"""What the vault says of a backup: the manifest beside its artifacts, lines in the catalog."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from restoreproof.fingerprint import Fingerprint
 
@@ -49,15 +49,20 @@ class Manifest(Stored):
     fingerprint: Fingerprint
 
 
-class CatalogEntry(Stored):
-    """One line of the append-only catalog, chained to the line before by its SHA-256.
-
-    It repeats what an audit has to know of a backup whose manifest is lost or altered.
-    """
+class CatalogLine(Stored):
+    """What every line of the append-only catalog holds; a SHA-256 chains it to the one before."""
 
     format: Literal["restoreproof-catalog/1"] = CATALOG_FORMAT
     sequence: int
     previous_sha256: str
+
+
+class CatalogEntry(CatalogLine):
+    """A backup was stored.
+
+    It repeats what an audit has to know of a backup whose manifest is lost or altered.
+    """
+
     event: Literal["stored"] = "stored"
     backup: str
     component: str
@@ -68,3 +73,72 @@ class CatalogEntry(Stored):
     finished_at: datetime
     recovery_point: datetime
     manifest_sha256: str
+    entered_late: bool = False
+    """Found whole in the vault and entered afterwards, since its job died before it could."""
+
+
+class ScheduleSeen(CatalogLine):
+    """From here on a component has this schedule: cron expressions by the kind of backup."""
+
+    event: Literal["scheduled"] = "scheduled"
+    component: str
+    kinds: Mapping[str, tuple[str, ...]]
+    time_zone: str
+    seen_at: datetime
+
+
+class RunMissed(CatalogLine):
+    """Runs that were due one after the other and did not begin in time; mostly it is one."""
+
+    event: Literal["missed"] = "missed"
+    component: str
+    kind: str
+    due_at: datetime
+    last_due_at: datetime
+    count: int
+    noted_at: datetime
+
+
+class RunFailed(CatalogLine):
+    """A run ended without a backup."""
+
+    event: Literal["failed"] = "failed"
+    component: str
+    kind: str
+    started_at: datetime
+    ended_at: datetime
+    problem: str
+
+
+class BackupPruned(CatalogLine):
+    """A backup was removed because the policy keeps it no longer; written before its files go."""
+
+    event: Literal["pruned"] = "pruned"
+    component: str
+    backup: str
+    at: datetime
+    rule: str
+
+
+class BackupGone(CatalogLine):
+    """A backup was found gone without having been pruned."""
+
+    event: Literal["gone"] = "gone"
+    component: str
+    backup: str
+    noted_at: datetime
+
+
+class CatalogMended(CatalogLine):
+    """The end of the catalog had broken off, and was set aside in a file beside it."""
+
+    event: Literal["mended"] = "mended"
+    set_aside: str
+    set_aside_sha256: str
+    noted_at: datetime
+
+
+CatalogEvent = Annotated[
+    CatalogEntry | ScheduleSeen | RunMissed | RunFailed | BackupPruned | BackupGone | CatalogMended,
+    Field(discriminator="event"),
+]

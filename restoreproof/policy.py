@@ -5,7 +5,7 @@ Unknown keys are refused, and every mistake is reported at once with file, line 
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from restoreproof import engines
-from restoreproof.durations import Duration
+from restoreproof.durations import DURATION, Duration, parse_duration
 from restoreproof.references import Secret, SourceModel
 from restoreproof.sizes import Size
 
@@ -74,6 +74,24 @@ def _check_zone(name: str) -> str:
     return name
 
 
+def _as_duration(value: object) -> object:
+    return timedelta() if value == "every-audit" else value
+
+
+IntegrityChecks = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    BeforeValidator(_as_duration),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "every-audit"},
+                {"type": "string", "pattern": f"^{DURATION.pattern}$"},
+            ]
+        }
+    ),
+]
+"""Within what time every stored byte is checked; nothing means at every audit."""
 TimeZone = Annotated[str, AfterValidator(_check_zone)]
 
 
@@ -195,7 +213,7 @@ class Policy(PolicyModel):
     promised_coverage: dict[str, tuple[CoverageKind, ...]] = Field(default_factory=dict)
     """What the document behind the policy names as backed up, so that nothing is forgotten."""
     objectives: Objectives
-    integrity_checks: Literal["every-audit"] | None = None
+    integrity_checks: IntegrityChecks | None = None
     restoration_criteria: tuple[str, ...] = ()
     vault: Vault
     signing: Signing | None = None

@@ -23,13 +23,15 @@ REQUIRED = {
     "logs": RESTORED,
     "playbook": RESTORED,
     "inventory": RESTORED,
-    "rpo": ("RPO-001", "RPO-002", "RPO-003"),
+    "rpo": ("RPO-001", "RPO-002", "RPO-003", "RPO-004", "JOB-002"),
     "rto": ("RTO-001",),
-    "full": ("SCH-001", "POL-001"),
-    "incremental": ("SCH-002", "INC-001", "RST-004", "POL-001", "POL-002"),
+    "full": ("SCH-001", "SCH-003", "JOB-002", "POL-001"),
+    "incremental": ("SCH-002", "SCH-003", "INC-001", "RST-004", "POL-001", "POL-002"),
     "continuous": ("STR-001", "RST-004"),
-    "integrity": ("VLT-001",),
-    "versions": ("GIT-001", "GIT-002"),
+    "integrity": ("VLT-001", "VLT-002"),
+    "restore-test": ("CAD-001", "CAD-002", "CAD-003"),
+    "retention": ("RET-001", "VLT-002"),
+    "versions": ("GIT-001", "GIT-002", "RET-001", "VLT-002"),
 }
 REQUIRED_OF_ENGINE = {
     ("git", "playbook"): ("GIT-003",),
@@ -91,20 +93,20 @@ def promises(
     objectives = policy.objectives
     yield Promise("rpo", name, f"no more than {duration(objectives.rpo)} of changes is lost (RPO)")
     yield Promise("rto", name, f"restored within {duration(objectives.rto)} (RTO)")
-    if policy.integrity_checks:
-        yield Promise("integrity", name, "every backup's integrity is checked at every audit")
+    if policy.integrity_checks is not None:
+        often = policy.integrity_checks
+        when = f"within {duration(often)}" if often else "at every audit"
+        yield Promise("integrity", name, f"every backup's integrity is checked {when}")
     if component.retention:
         if component.retention.until and engine.name == "git":
             yield Promise("versions", name, "any version can be viewed unless deleted by hand")
         else:
             kept = component.retention.describe()
-            gap = "retention is not examined yet"
-            yield Promise("retention", name, f"backups are kept: {kept}", gap)
+            yield Promise("retention", name, f"backups are kept: {kept}")
     yield Promise(
         "restore-test",
         name,
         f"a restore is tested at least every {duration(objectives.restore_test_every)}",
-        "this run is one restore test; earlier runs are not examined yet",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from restoreproof.evidence import (
     WeekRecord,
     worst,
 )
+from restoreproof.history_records import history_records
 from restoreproof.jobs import JobResult, moved
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import Component
@@ -74,11 +75,14 @@ def evidence(run: AuditRun, observed: Environment) -> Evidence:
         promises=promised,
         checks=checks,
         jobs=jobs,
-        backups=tuple(
-            _backup(audited, backup) for audited in run.components for backup in audited.backups
-        ),
+        backups=tuple(one for audited in run.components for one in _backups(audited)),
         attempts=tuple(
             _attempt(attempt) for audited in run.components for attempt in audited.attempts
+        ),
+        history=tuple(
+            line
+            for audited in run.components
+            for line in history_records(audited.history, audited.standing.looked_back)
         ),
         exclusions=_exclusions(run),
         environment=observed,
@@ -171,7 +175,13 @@ def _job(audited: ComponentAudit, job: JobResult) -> JobRecord:
     )
 
 
-def _backup(audited: ComponentAudit, backup: StoredBackup) -> BackupRecord:
+def _backups(audited: ComponentAudit) -> Iterator[BackupRecord]:
+    checked = {backup.id for backup in audited.standing.to_check}
+    for backup in audited.backups:
+        yield _backup(audited, backup, checked=backup.id in checked)
+
+
+def _backup(audited: ComponentAudit, backup: StoredBackup, *, checked: bool) -> BackupRecord:
     chosen = {target.backup.id: target for target in audited.targets}
     try:
         manifest = backup.manifest()
@@ -197,6 +207,7 @@ def _backup(audited: ComponentAudit, backup: StoredBackup) -> BackupRecord:
         ),
         fingerprint_items=len(manifest.fingerprint.items) if manifest else 0,
         fingerprint_sha256=manifest.fingerprint.digest if manifest else "",
+        bytes_checked=checked,
         selected=backup.id in chosen,
         selection_reason=chosen[backup.id].reason
         if backup.id in chosen

@@ -9,6 +9,7 @@ from restoreproof import contradictions
 from restoreproof.contradictions import Planned
 from restoreproof.evidence import Measure
 from restoreproof.restore import RestoreAttempt
+from restoreproof.run_history import CLOCK_TOLERANCE, RunHistory
 from restoreproof.vault import StoredBackup
 from restoreproof.wording import duration, size
 
@@ -17,8 +18,6 @@ GROWING = ("check artifacts", "load")
 """The steps of a restore that take longer the more a full backup holds."""
 MOST_FACTOR = 100
 """To how many times what was restored a recovery time is scaled: beyond it says nothing."""
-CLOCK_TOLERANCE = timedelta(minutes=1)
-"""How far a source's clock may be from ours before its heartbeats prove nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,13 @@ def promised_rpo(planned: Planned) -> Measure:
     )
 
 
-def kept_rpo(backups: Sequence[StoredBackup], disaster: Disaster) -> Measure:
-    """The age of the newest recovery point when the estate is lost."""
+def kept_rpo(
+    backups: Sequence[StoredBackup], history: RunHistory, disaster: Disaster, begin: datetime
+) -> Measure:
+    """The longest time without a recovery point: between two since ``begin``, or up to the end.
+
+    What was pruned or deleted since was there at its time, but the newest has to be there now.
+    """
     if not backups:
         return Measure(value=None, basis="the vault holds no backup")
     newest = backups[-1]
@@ -52,6 +56,16 @@ def kept_rpo(backups: Sequence[StoredBackup], disaster: Disaster) -> Measure:
         return Measure(value=None, basis=f"{newest.id} is dated in the future")
     age = disaster.at - newest.entry.recovery_point
     basis = f"age of the newest recovery point, {newest.id}, when the restore was decided"
+    gaps = [gap for gap in history.gaps(begin, disaster.at) if gap.before]
+    if not gaps:
+        return Measure(value=age, basis=basis)
+    longest = max(gaps, key=lambda gap: gap.length)
+    assert longest.before is not None
+    if longest.length > age:
+        gap = f"from that of {longest.after.backup} to that of {longest.before.backup}"
+        basis = f"longest time between recovery points since {begin:%Y-%m-%d}, {gap}"
+        return Measure(value=longest.length, basis=f"{basis}; the newest is {duration(age)} old")
+    basis = f"{basis}; longest time between two since {begin:%Y-%m-%d}: {duration(longest.length)}"
     return Measure(value=age, basis=basis)
 
 

@@ -36,6 +36,13 @@ class SourceModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Writer(SourceModel):
+    """A user who may write heartbeats and nothing else, where the server asks for one."""
+
+    user: str = ""
+    password: Secret | None = None
+
+
 def expand(text: str, *, where: str, environment: Mapping[str, str] = os.environ) -> str:
     """Replace every variable in a text. Raise SecretMissing for one that is not set."""
 

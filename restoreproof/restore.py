@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -32,6 +32,8 @@ class Target:
     """An instant or a transaction inside the increment, at which to stop."""
     seed: int | None = None
     """The run's seed, where chance chose it."""
+    oldest: bool = False
+    """Whether it was chosen for being the oldest that is kept."""
 
     @property
     def fingerprinted(self) -> bool:
@@ -43,6 +45,8 @@ class Target:
         """Why it was chosen."""
         if self.seed is not None:
             return f"drawn from the older chains with seed {self.seed}"
+        if self.oldest:
+            return "the oldest that is kept"
         return "the newest" if self.newest else "every backup is restored"
 
 
@@ -128,12 +132,19 @@ class RestoreAttempt:
 
 
 def select(
-    component: str, backups: Sequence[StoredBackup], which: Literal["all", "newest"], seed: int = 0
+    component: str,
+    backups: Sequence[StoredBackup],
+    which: Literal["all", "newest"],
+    seed: int = 0,
+    *,
+    oldest: bool = False,
+    known: Set[str] = frozenset(),
 ) -> tuple[Target, ...]:
     """The backups of a component that an audit restores, the newest first.
 
     A stream's end has no fingerprint: the newest backup that has one comes to it. With
-    ``newest`` the end of one older chain comes to them, drawn with the run's seed.
+    ``newest`` the end of one older chain comes to them, drawn with the run's seed, from those
+    that are not ``known`` to come back as long as there are any, and with ``oldest`` the oldest.
     """
     newest_first, population = list(reversed(backups)), tuple(backups)
     seen = [one for one in newest_first if one.entry.kind != STREAMED]
@@ -145,8 +156,11 @@ def select(
     # The backup before a full one is the last of an older chain.
     ends = [end for end, following in pairwise(backups) if following.entry.kind == "full"]
     if which == "newest" and ends:
-        drawn = chance(seed, component).choice(ends)
+        fresh = [end for end in ends if end.id not in known]
+        drawn = chance(seed, component).choice(fresh or ends)
         targets.append(Target(component, drawn, False, population, seed=seed))
+    if oldest and backups and backups[0] not in [target.backup for target in targets]:
+        targets.append(Target(component, backups[0], False, population, oldest=True))
     return tuple(targets)
 
 

@@ -15,7 +15,7 @@ from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.engines.contract import Parts
 from restoreproof.errors import OutputUnwritable, UserError
-from restoreproof.estate import open_components, open_vault, require_component, tell_of
+from restoreproof.estate import chosen_components, open_components, open_vault, tell_of
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
@@ -46,7 +46,7 @@ class RestoreOptions:
 def show_points(policy: Path, component: str, show: Callable[[str], None]) -> None:
     """Show every recovery point of a component, the oldest first. Raise UserError."""
     document = read_policy(policy)
-    require_component(document, (component,))
+    chosen_components(document, (component,))
     for backup in open_vault(document).backups(component):
         show(f"{described(backup)}  {backup.entry.kind}")
 

@@ -3,6 +3,7 @@
     catalog.jsonl
     <component>/<backup>/manifest.json
     <component>/<backup>/<artifact>.zst
+    .<component>.lock, .lock
 
 A backup is written into ``.incoming`` and renamed into place when it is whole, so the vault
 never shows half of one. No stored byte is used before its SHA-256 has been checked.
@@ -10,10 +11,12 @@ never shows half of one. No stored byte is used before its SHA-256 has been chec
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import fsspec
@@ -22,19 +25,29 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from restoreproof.catalog import Catalog
-from restoreproof.errors import OutputUnwritable, UserError
-from restoreproof.manifest import Artifact, CatalogEntry, Manifest
+from restoreproof.errors import UserError
+from restoreproof.incoming import IncomingBackup, writing
+from restoreproof.locks import locked
+from restoreproof.manifest import (
+    Artifact,
+    BackupGone,
+    BackupPruned,
+    CatalogEntry,
+    Manifest,
+)
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.processes import is_alive
-from restoreproof.storage import READ_ONLY, sync_folder, write_once
+from restoreproof.storage import sync_folder, write_once
+from restoreproof.stream_store import FOLDER as STREAMS
 from restoreproof.stream_store import StreamStore
 
 READ_BYTES = 4096
 """Four stored bytes can unpack into 128 KiB: this bounds what one read unpacks to 128 MiB."""
 STORED_BYTES = 256 * 1024
-COMPRESSION_LEVEL = 3
-COMPRESSION_THREADS = min(4, os.cpu_count() or 1)
 INCOMING = ".incoming"
+LOCK = ".lock"
+IDENTIFIER = re.compile(r"(?P<component>.+)-(?P<stamp>\d{8}T\d{6})(?P<ms>\d{3})Z-(?P<kind>[a-z]+)")
+"""What ``jobs.backup_id`` makes."""
 CATALOGUED = (
     "id",
     "component",
@@ -59,69 +72,6 @@ class ArtifactDamage:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem} (expected {self.expected}, saw {self.seen})"
-
-
-class ArtifactWriter:
-    """Compresses, hashes and stores one artifact in constant memory."""
-
-    def __init__(self, path: Path, file: fsspec.core.OpenFile) -> None:
-        self.path = path
-        self._file = file
-        self._hash = hashlib.sha256()
-        self._stored_bytes = self._content_bytes = 0
-        # Without write_checksum a flipped bit can decode into other content without an error.
-        compressor = zstandard.ZstdCompressor(
-            level=COMPRESSION_LEVEL, write_checksum=True, threads=COMPRESSION_THREADS
-        )
-        self._compressor = compressor.compressobj()
-
-    def write(self, chunk: bytes) -> None:
-        """Add content."""
-        self._content_bytes += len(chunk)
-        self._store(self._compressor.compress(chunk))
-
-    def finish(self) -> Artifact:
-        """End the artifact, wait until it is on disk and describe it."""
-        self._store(self._compressor.flush())
-        with _writing(self.path.parent):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        return Artifact(
-            name=self.path.name,
-            sha256=self._hash.hexdigest(),
-            stored_bytes=self._stored_bytes,
-            content_bytes=self._content_bytes,
-        )
-
-    def _store(self, compressed: bytes) -> None:
-        self._hash.update(compressed)
-        self._stored_bytes += len(compressed)
-        with _writing(self.path.parent):
-            self._file.write(compressed)
-
-
-class IncomingBackup:
-    """A backup that is being written."""
-
-    def __init__(self, folder: Path, files: LocalFileSystem) -> None:
-        self.folder = folder
-        self.artifacts: list[Artifact] = []
-        self._files = files
-
-    @contextmanager
-    def artifact(self, name: str) -> Iterator[ArtifactWriter]:
-        """Open a new artifact; it counts only if the block ends without an exception."""
-        path = self.folder / f"{name}.zst"
-        with _writing(self.folder):
-            file = self._files.open(str(path), "xb")
-        try:
-            writer = ArtifactWriter(path, file)
-            yield writer
-            self.artifacts.append(writer.finish())
-        finally:
-            with _writing(self.folder):
-                file.close()
-        path.chmod(READ_ONLY)
 
 
 @dataclass(frozen=True)
@@ -149,12 +99,12 @@ class StoredBackup:
         if manifest is None:
             assert damage is not None
             return 1, (damage,)
-        found = (self._artifact_damage(artifact) for artifact in manifest.artifacts)
+        found = (_artifact_damage(self.folder, artifact) for artifact in manifest.artifacts)
         return 1 + len(manifest.artifacts), tuple(one for one in found if one is not None)
 
     def check(self, artifact: Artifact) -> None:
         """Compare a stored artifact with its manifest. Raise RestoreFailed if it differs."""
-        damage = self._artifact_damage(artifact)
+        damage = _artifact_damage(self.folder, artifact)
         if damage is not None:
             raise RestoreFailed(str(damage))
 
@@ -218,19 +168,14 @@ class StoredBackup:
                 return ArtifactDamage(name, what, str(catalogued), str(stored))
         return None
 
-    def _artifact_damage(self, artifact: Artifact) -> ArtifactDamage | None:
-        path = self.folder / artifact.name
-        name = f"{self.folder.name}/{artifact.name}"
-        if not path.exists():
-            return ArtifactDamage(name, "is missing", artifact.sha256, "nothing")
-        try:
-            with fsspec.open(str(path), "rb") as file:
-                seen = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            return ArtifactDamage(name, "cannot be read", artifact.sha256, str(error.strerror))
-        if seen != artifact.sha256:
-            return ArtifactDamage(name, "SHA-256 differs", artifact.sha256, seen)
-        return None
+
+@dataclass(frozen=True)
+class AbandonedJob:
+    """A job that left half a backup and no process."""
+
+    component: str
+    kind: str
+    started_at: datetime
 
 
 class Vault:
@@ -250,7 +195,7 @@ class Vault:
 
     def prepare(self) -> None:
         """Make sure that backups can be written, and drop what a killed job left behind."""
-        with _writing(self.root):
+        with writing(self.root):
             (self.root / INCOMING).mkdir(parents=True, exist_ok=True)
             for leftover in (self.root / INCOMING).iterdir():
                 if _is_abandoned(leftover):
@@ -259,24 +204,114 @@ class Vault:
             probe.mkdir()
             probe.rmdir()
 
+    @contextmanager
+    def working_on(self, component: str, doing: str, now: datetime) -> Iterator[None]:
+        """Keep others from working on a component. Raise VaultBusy if one does."""
+        with ExitStack() as stack:
+            with writing(self.root):
+                lock = self.root / f".{component}.lock"
+                stack.enter_context(locked(lock, f"{doing} {component}", now))
+            yield
+
+    @contextmanager
+    def reading(self, doing: str, now: datetime) -> Iterator[None]:
+        """Keep backups from being pruned. Raise VaultBusy if that is being done."""
+        with ExitStack() as stack:
+            # Nobody can prune here what this user may not even lock.
+            with suppress(OSError):
+                stack.enter_context(locked(self.root / LOCK, doing, now, shared=True))
+            yield
+
+    @contextmanager
+    def pruning(self, now: datetime) -> Iterator[None]:
+        """Keep others from reading. Raise VaultBusy if an audit does."""
+        with ExitStack() as stack:
+            with writing(self.root):
+                stack.enter_context(locked(self.root / LOCK, "pruning", now))
+            yield
+
+    def abandoned(self) -> tuple[AbandonedJob, ...]:
+        """Jobs whose process died in the midst of them; ``prepare`` drops what they left."""
+        folder = self.root / INCOMING
+        leftovers = sorted(folder.iterdir()) if folder.is_dir() else []
+        return tuple(job for path in leftovers if _is_abandoned(path) and (job := _job_of(path)))
+
     def stream(self, component: str, identity: str) -> StreamStore:
         """Where the changes of a component's server are stored as they happen."""
         return StreamStore(self.root, component, identity)
 
     def backups(self, component: str) -> tuple[StoredBackup, ...]:
-        """All catalogued backups of a component, the oldest recovery point first."""
-        entries = (entry for entry in self.catalog.entries() if entry.component == component)
+        """The backups of a component that the vault is to hold, the oldest recovery point first.
+
+        Those that were pruned or noted as gone are not among them.
+        """
+        events = self.catalog.events()
+        removed = {e.backup for e in events if isinstance(e, BackupPruned | BackupGone)}
+        entries = (
+            event
+            for event in events
+            if isinstance(event, CatalogEntry)
+            and event.component == component
+            and event.backup not in removed
+        )
         return tuple(
             StoredBackup(entry, self.root / component / entry.backup)
             for entry in sorted(entries, key=lambda entry: entry.recovery_point)
         )
+
+    def components(self) -> tuple[str, ...]:
+        """The components of which backups lie in the vault or are in its catalog."""
+        known = {entry.component for entry in self.catalog.entries()}
+        folders = self.root.iterdir() if self.root.is_dir() else ()
+        lying = {path.name for path in folders if path.is_dir() and path.name[0] != "."}
+        return tuple(sorted(known | lying - {STREAMS}))
+
+    def folders(self, component: str) -> frozenset[str]:
+        """The names of all backups of a component that lie in the vault, catalogued or not."""
+        folder = self.root / component
+        return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+    def unknown(self, component: str) -> frozenset[str]:
+        """What lies among a component's backups and is in no line of the catalog."""
+        known = {e.backup for e in self.catalog.entries() if e.component == component}
+        return self.folders(component) - known
+
+    def remove(self, component: str, backup: str) -> None:
+        """Remove the files of a backup that the catalog says was pruned; none is no fault."""
+        folder, gone = (
+            self.root / component / backup,
+            self.root / INCOMING / f"{backup}.pruned.{os.getpid()}",
+        )
+        with writing(folder):
+            if folder.exists():
+                # At once, so that nobody ever sees half of a backup.
+                folder.rename(gone)
+                sync_folder(folder.parent)
+            if gone.exists():
+                shutil.rmtree(gone)
+
+    def enter(self, component: str, backup: str) -> CatalogEntry:
+        """Catalogue a whole backup whose job died before it could. Raise RestoreFailed."""
+        folder = self.root / component / backup
+        try:
+            content = (folder / "manifest.json").read_bytes()
+            manifest = Manifest.model_validate_json(content)
+        except (OSError, ValidationError):
+            raise RestoreFailed(f"{backup}: it has no manifest") from None
+        if (manifest.component, manifest.id) != (component, backup):
+            raise RestoreFailed(f"{backup}: its manifest is of {manifest.id}")
+        digest = hashlib.sha256(content).hexdigest()
+        for artifact in manifest.artifacts:
+            if damage := _artifact_damage(folder, artifact):
+                raise RestoreFailed(str(damage))
+        return self.catalog.append(manifest, digest, entered_late=True)
 
     @contextmanager
     def incoming(self, backup: str) -> Iterator[IncomingBackup]:
         """A place for a new backup, gone at the end unless ``publish`` took it."""
         folder = self.root / INCOMING / f"{backup}.{os.getpid()}"
         try:
-            with _writing(self.root):
+            with writing(self.root):
                 folder.mkdir()
             yield IncomingBackup(folder, self._files)
         finally:
@@ -292,7 +327,7 @@ class Vault:
         if folder.exists():
             raise BackupFailed(f"the vault has a backup {manifest.id} already")
         try:
-            with _writing(self.root):
+            with writing(self.root):
                 write_once(incoming.folder / "manifest.json", content)
                 folder.parent.mkdir(exist_ok=True)
                 incoming.folder.rename(folder)
@@ -307,19 +342,31 @@ class Vault:
         return StoredBackup(entry, folder)
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Trouble with writing as one line: the disk is full, the folder is not ours."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputUnwritable(
-            f"the vault cannot be written: {error.strerror}",
-            where=str(folder),
-            mend="give a folder that this user may write, with space left",
-        ) from None
-
-
 def _is_abandoned(leftover: Path) -> bool:
     process = leftover.name.rpartition(".")[2]
     return not (process.isdecimal() and is_alive(int(process)))
+
+
+def _artifact_damage(folder: Path, artifact: Artifact) -> ArtifactDamage | None:
+    path = folder / artifact.name
+    name = f"{folder.name}/{artifact.name}"
+    if not path.exists():
+        return ArtifactDamage(name, "is missing", artifact.sha256, "nothing")
+    try:
+        with fsspec.open(str(path), "rb") as file:
+            seen = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return ArtifactDamage(name, "cannot be read", artifact.sha256, str(error.strerror))
+    if seen != artifact.sha256:
+        return ArtifactDamage(name, "SHA-256 differs", artifact.sha256, seen)
+    return None
+
+
+def _job_of(leftover: Path) -> AbandonedJob | None:
+    found = IDENTIFIER.fullmatch(leftover.name.rpartition(".")[0])
+    if found is None:
+        return None
+    started_at = datetime.strptime(found["stamp"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    return AbandonedJob(
+        found["component"], found["kind"], started_at + timedelta(milliseconds=int(found["ms"]))
+    )

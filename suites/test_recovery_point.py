@@ -24,16 +24,17 @@ def test_schedule_can_meet_the_objective(component, objectives, in_words, observ
 
 
 @pytest.mark.check("RPO-002", severity="critical", proves=("rpo",))
-def test_newest_recovery_point_is_recent(component, objectives, in_words, observe):
-    """The newest recovery point is within the recovery point objective (RPO).
+def test_recovery_points_are_close_enough(component, objectives, in_words, observe):
+    """There was always a recovery point within the recovery point objective (RPO).
 
-    Its age at the instant at which the restore was decided, from the catalog.
+    From the catalog: the age of the newest at the instant at which the restore was decided, and
+    the times between recovery points since a restore had to be tested last. The longest counts.
     """
     kept = component.rpo_kept
     observe(
         examined=len(component.backups),
-        expected=f"at most {in_words(objectives.rpo)} old",
-        seen=f"{in_words(kept.value)} old" if kept.value is not None else kept.basis,
+        expected=f"at most {in_words(objectives.rpo)}",
+        seen=f"{in_words(kept.value)}: {kept.basis}" if kept.value is not None else kept.basis,
         remedy="run the backup job, and find out why it did not run",
     )
     assert kept.value is not None
@@ -60,6 +61,23 @@ def test_measured_loss_is_within_objective(restored, audited, objectives, in_wor
     assert measured.value <= objectives.rpo
 
 
+@pytest.mark.check("RPO-004", severity="high", proves=("rpo",))
+def test_clocks_that_dated_backups_can_be_relied_on(component, observe):
+    """No backup was dated by a clock that was wrong.
+
+    None is dated in the future, and none that was stored after another began before it: ages and
+    gaps are worked out from these dates.
+    """
+    problems = component.standing.wrong_times()
+    observe(
+        examined=len(component.history.stored),
+        expected="dates that only go forward, up to now",
+        seen="; ".join(problems) or f"{len(component.history.stored)} backups in order",
+        remedy="set the clock right, and take a full backup at once",
+    )
+    assert not problems
+
+
 @pytest.mark.check("SCH-001", severity="high", when="schedule", proves=("full",))
 def test_full_backup_was_made_when_due(component, observe):
     """A full backup was made since the schedule last asked for one."""
@@ -70,6 +88,29 @@ def test_full_backup_was_made_when_due(component, observe):
 def test_increment_was_made_when_due(component, observe):
     """A backup was made since the schedule last asked for an increment."""
     _was_made_since(component.last_increment_due, component.backups, observe)
+
+
+@pytest.mark.check(
+    "SCH-003", severity="high", when="schedule", proves=("full", "incremental", "rpo")
+)
+def test_no_run_was_missed(component, observe):
+    """Every run that was due began in time.
+
+    Since a restore had to be tested last, by the schedule that was in force at the time, as the
+    catalog notes it; a run that was caught up later was missed all the same.
+    """
+    if not component.history.plans:
+        pytest.skip("the catalog does not tell since when there is this schedule")
+    missed = component.standing.missed_runs
+    told = [f"{run.kind} backup due {run.due_at:%Y-%m-%d %H:%M} UTC" for run in missed]
+    observe(
+        examined=max(1, len(component.standing.runs) + len(missed)),
+        expected="every run that was due",
+        seen=_shortened(told, "runs missed") or "none was missed",
+        remedy="have `restoreproof backup POLICY --due` run all the time: see `restoreproof"
+        " schedule`",
+    )
+    assert not missed
 
 
 @pytest.mark.check("INC-001", severity="critical", when="wants_increments", proves=("incremental",))
@@ -90,6 +131,11 @@ def test_increments_stand_on_the_backup_before(component, observe):
         remedy="take a full backup at once: the increments after the gap cannot be restored",
     )
     assert not problems
+
+
+def _shortened(told, what):
+    """The first of many things, with their number."""
+    return f"{len(told)} {what}: {', '.join(told[:5])}{' ...' * (len(told) > 5)}" if told else ""
 
 
 def _was_made_since(due, backups, observe):

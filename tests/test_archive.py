@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from restoreproof.archive import INCOMING, RunFolder, new_run_id
+from restoreproof.archive import DIED, ESTATE, INCOMING, RunFolder, new_run_id, started_at
 from restoreproof.errors import OutputUnwritable
 
 NOW = datetime(2026, 7, 3, 9, 4, 12, tzinfo=UTC)
@@ -62,8 +62,8 @@ def test_discarded_run_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_leftovers_of_the_dead_are_swept_and_of_the_living_kept(tmp_path: Path) -> None:
-    """What a killed run left goes with the next run; other runs and files stay."""
+def test_leftovers_of_the_dead_are_set_aside_and_of_the_living_kept(tmp_path: Path) -> None:
+    """What a killed run left is kept under another name; other runs and files stay."""
     dead = tmp_path / f"{INCOMING}run-0.{dead_process()}"
     living = tmp_path / f"{INCOMING}run-1.{os.getpid()}"
     finished = tmp_path / "run-2"
@@ -73,7 +73,23 @@ def test_leftovers_of_the_dead_are_swept_and_of_the_living_kept(tmp_path: Path) 
 
     RunFolder(tmp_path, "run-3").discard()
 
-    assert {path.name for path in tmp_path.iterdir()} == {living.name, finished.name}
+    kept = {living.name, finished.name, f"{DIED}run-0"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    assert (tmp_path / f"{DIED}run-0" / "file").read_text() == "x"
+
+
+def test_folder_says_whose_run_it_is_until_it_is_published(tmp_path: Path) -> None:
+    """A run that dies can be told from those over other estates; one that ends needs no mark."""
+    folder = RunFolder(tmp_path, "run-1", "Harbour")
+    assert (folder.path / ESTATE).read_text() == "Harbour"
+    assert list(folder.publish().iterdir()) == []
+
+
+def test_instant_of_a_run_is_in_its_name() -> None:
+    """What is no run has none."""
+    assert started_at(new_run_id(NOW)) == NOW
+    for name in ("demo-identity", ".incoming-x", "20260703-x", ""):
+        assert started_at(name) is None
 
 
 def test_published_run_is_never_replaced(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from restoreproof import catalog as catalog_module
 from restoreproof import storage
 from restoreproof.catalog import BEGINNING, Catalog
 from restoreproof.errors import CatalogCorrupt
-from restoreproof.vault import IncomingBackup, Vault
+from restoreproof.incoming import IncomingBackup
+from restoreproof.vault import Vault
 
 SHA256 = "ab" * 32
 

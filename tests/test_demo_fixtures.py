@@ -34,7 +34,7 @@ def test_objectives_are_the_documents(policy: Policy) -> None:
     assert objectives.rpo == timedelta(hours=1)
     assert objectives.rto == timedelta(hours=4)
     assert objectives.restore_test_every == timedelta(days=31)
-    assert policy.integrity_checks == "every-audit"
+    assert policy.integrity_checks == timedelta()
     assert len(policy.restoration_criteria) == 3
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from audits import LOST, attempt, components
+from histories import history
 from vaults import store
 
 from restoreproof.component_audit import ComponentAudit
@@ -76,15 +77,30 @@ def test_kept_loss_is_the_age_of_the_newest(playbooks: ComponentAudit) -> None:
 
 def test_empty_vault_keeps_no_figure() -> None:
     """Without a backup there is no age, and above all not an age of nothing."""
-    found = kept_rpo((), Disaster(LOST, None))
+    found = kept_rpo((), history(), Disaster(LOST, None), LOST)
 
     assert found.value is None
     assert "no backup" in found.basis
 
 
+def test_kept_loss_is_the_longest_time_between_recovery_points(tmp_path: Path) -> None:
+    """A week without a backup counts, although there is one of yesterday; both are named."""
+    (playbooks, _), vault = components(tmp_path, {"playbooks": 1})
+    store(
+        vault, "playbooks-9", started_at=LOST - 9 * DAY, finished_at=LOST - 9 * DAY,
+        recovery_point=LOST - 8 * DAY,
+    )  # fmt: skip
+    playbooks.choose(vault.backups("playbooks"), "all")
+    assert playbooks.rpo_kept.value == 7 * DAY
+    for known in ("playbooks-9", "playbooks-1", "the newest is 24 h old"):
+        assert known in playbooks.rpo_kept.basis
+    late = kept_rpo(playbooks.backups, playbooks.history, Disaster(LOST, None), LOST - DAY / 2)
+    assert late.value == DAY
+
+
 def test_backup_from_the_future_is_no_figure(playbooks: ComponentAudit) -> None:
     """A recovery point after the disaster shows a wrong clock, not a loss below nothing."""
-    found = kept_rpo(playbooks.backups, Disaster(LOST - 2 * DAY, None))
+    found = kept_rpo(playbooks.backups, playbooks.history, Disaster(LOST - 2 * DAY, None), LOST)
 
     assert found.value is None
     assert "future" in found.basis

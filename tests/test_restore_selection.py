@@ -23,13 +23,27 @@ def test_newest_backup_is_chosen_with_an_older_chain(tmp_path: Path) -> None:
     """With `newest`, the others are known, and of them one that ends a chain is drawn."""
     (playbooks, _), _ = components(tmp_path, {"playbooks": 3}, "newest")
 
-    newest, drawn = playbooks.targets
+    newest, drawn, *oldest = playbooks.targets
     assert newest.backup.id == "playbooks-1"
     assert drawn.backup.id in {"playbooks-2", "playbooks-3"}
     assert drawn.reason == f"drawn from the older chains with seed {SEED}"
     assert len(playbooks.backups) == 3
+    assert "playbooks-3" in {one.backup.id for one in (drawn, *oldest)}
     again = [select("playbooks", playbooks.backups, "newest", seed) for seed in range(20)]
     assert {targets[1].backup.id for targets in again} == {"playbooks-2", "playbooks-3"}
+
+
+def test_oldest_is_chosen_where_it_has_to_be_kept(tmp_path: Path) -> None:
+    """With a retention the oldest comes too, and what is known to come back is drawn last."""
+    (playbooks, _), _ = components(tmp_path, {"playbooks": 4}, "newest")
+    known = frozenset({"playbooks-4", "playbooks-3"})
+    for seed in range(10):
+        _, drawn, oldest = select(
+            "playbooks", playbooks.backups, "newest", seed, oldest=True, known=known
+        )
+        assert drawn.backup.id == "playbooks-2"
+        assert oldest.backup.id == "playbooks-4"
+        assert oldest.reason == "the oldest that is kept"
 
 
 def test_no_backup_gives_no_target() -> None:

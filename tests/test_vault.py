@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from vaults import CONTENT, interrupted, manifest, open_vault, store
 
-from restoreproof import catalog, storage, vault
+from restoreproof import catalog, incoming, storage, vault
 from restoreproof.errors import OutputUnwritable, UserError
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.vault import INCOMING, StoredBackup, Vault
@@ -177,7 +177,7 @@ def test_error_at_any_line_leaves_a_whole_backup_or_none(
     tmp_path: Path, error: BaseException
 ) -> None:
     """Wherever a job ends early: catalogue and folders agree, and all they hold is whole."""
-    files = {vault.__file__, catalog.__file__, storage.__file__}
+    files = {one.__file__ for one in (vault, incoming, catalog, storage)}
     step, going, outcomes = 0, True, set()
     while going:
         step += 1

@@ -8,8 +8,9 @@ from types import FrameType
 from typing import Any
 
 from restoreproof.fingerprint import Fingerprint, Item
+from restoreproof.incoming import IncomingBackup
 from restoreproof.manifest import Manifest
-from restoreproof.vault import IncomingBackup, StoredBackup, Vault
+from restoreproof.vault import StoredBackup, Vault
 
 NOW = datetime(2026, 7, 6, 16, 10, tzinfo=UTC)
 CONTENT = {"dump.sql": b"INSERT INTO stars VALUES (1, 'Vega');\n" * 3, "users.sql": b""}

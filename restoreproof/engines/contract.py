@@ -216,6 +216,20 @@ class Engine(ABC, Generic[SourceT]):
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
         """The newest heartbeat at the living source; None where the source names none."""
 
+    def beat(self, context: SourceContext) -> None:
+        """Write a heartbeat with the context's time where the policy names a writer for it.
+
+        Raise SourceUnavailable with the server's words.
+        """
+        raise NotImplementedError(f"the {self.name} engine has no heartbeats")
+
+    def clear_heartbeats(self, context: SourceContext) -> int:
+        """Remove all such heartbeats but the newest, and return how many.
+
+        Raise SourceUnavailable with the server's words.
+        """
+        raise NotImplementedError(f"the {self.name} engine has no heartbeats")
+
     @abstractmethod
     def provision(
         self,

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import httpx
 
+from restoreproof.engines import influxdb_heartbeat
 from restoreproof.engines.contract import (
     BackupContent,
     BackupContext,
@@ -134,6 +135,12 @@ class InfluxDB(Engine[InfluxDBSource]):
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
         with closing(connect(context)) as client:
             return newest_heartbeat(client, context.source)
+
+    def beat(self, context: SourceContext) -> None:
+        influxdb_heartbeat.beat(context, context.clock())
+
+    def clear_heartbeats(self, context: SourceContext) -> int:
+        return influxdb_heartbeat.clear(context)
 
     @contextmanager
     def provision(

@@ -13,16 +13,20 @@ from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, na
 from restoreproof.engines.influxdb_fingerprint import user_databases
 from restoreproof.engines.server_files import ServerFilesSource
 from restoreproof.errors import SourceUnavailable
-from restoreproof.references import Secret, SourceModel
+from restoreproof.references import Secret, SourceModel, Writer
 
 
 class Heartbeat(BaseModel):
-    """A measurement to which the estate writes one point a beat, with the beat's own time."""
+    """A measurement to which the estate writes one point a beat, with the beat's own time.
+
+    With a ``writer`` it is ours alone, and ``restoreproof heartbeat`` writes to it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     database: str
     measurement: str
+    writer: Writer | None = None
 
 
 class InfluxDBSource(SourceModel):

@@ -9,6 +9,7 @@ from typing import Literal
 
 import pymysql
 
+from restoreproof.engines import mysql_heartbeat
 from restoreproof.engines.contract import (
     CLOCK_AHEAD,
     STREAMED,
@@ -207,6 +208,12 @@ class MySQL(Engine[MySQLSource]):
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
         with closing(connect_source(context)) as connection:
             return newest_heartbeat(connection, context.source)
+
+    def beat(self, context: SourceContext) -> None:
+        mysql_heartbeat.beat(context, context.clock())
+
+    def clear_heartbeats(self, context: SourceContext) -> int:
+        return mysql_heartbeat.clear(context)
 
     @contextmanager
     def provision(

@@ -25,19 +25,23 @@ from restoreproof.engines.mysql_image import dialect_of, version_in
 from restoreproof.engines.mysql_privileges import missing_privileges
 from restoreproof.engines.server_files import ServerFilesSource
 from restoreproof.errors import SourceUnavailable, UserError
-from restoreproof.references import Secret, SourceModel
+from restoreproof.references import Secret, SourceModel, Writer
 from restoreproof.sandbox import Sandbox
 
 AUTHORITIES_FILE = "/run/restoreproof/ca.pem"
 
 
 class Heartbeat(BaseModel):
-    """A table to which the estate writes one row a beat, and the column with its UTC time."""
+    """A table to which the estate writes one row a beat, and the column with its UTC time.
+
+    With a ``writer`` it is ours alone, and ``restoreproof heartbeat`` writes to it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: QualifiedTable
     column: str
+    writer: Writer | None = None
 
 
 class Encryption(BaseModel):
@@ -168,9 +172,13 @@ def _require_support(context: SourceContext, version: str) -> None:
 def connect_source(context: SourceContext) -> "Connection[Any]":
     """A connection to the source. Raise SourceUnavailable or SecretMissing."""
     source = source_of(context)
+    return connect_as(context, context.text(source.user), context.secret(source.password))
+
+
+def connect_as(context: SourceContext, user: str, password: str) -> "Connection[Any]":
+    """A connection to the source as some user. Raise SourceUnavailable or SecretMissing."""
     host, port = address(context)
     server = f"MySQL server {host}:{port}"
-    user, password = context.text(source.user), context.secret(source.password)
     try:
         return connect(user, password, host=host, port=port, encryption=_encryption(context))
     except pymysql.MySQLError as error:

@@ -12,6 +12,7 @@ from tampering import lose_object
 
 from restoreproof import damage_content
 from restoreproof.damage import Change, VaultCopy
+from restoreproof.manifest import BackupPruned, RunFailed, ScheduleSeen
 from restoreproof.vault import StoredBackup
 
 MYSQL, INFLUXDB, GIT = "mysql", "influxdb", "ansible"
@@ -77,6 +78,59 @@ def rewrite(component: str, change: Change, artifact: str = "") -> Callable[[Vau
 def backdate(component: str, by: timedelta) -> Callable[[VaultCopy], None]:
     """The backup is older."""
     return lambda copy: copy.backdate(copy.newest(component), by)
+
+
+def one_more(copy: VaultCopy, before: timedelta) -> None:
+    """There is a backup before the newest, older by so much."""
+    newest = copy.newest(GIT)
+    copy.add_earlier(newest, before)
+
+
+def two_more(copy: VaultCopy) -> None:
+    """There are backups of two and of three days ago."""
+    for days in (2, 3):
+        one_more(copy, timedelta(days=days))
+
+
+def three_of_long_ago(copy: VaultCopy) -> None:
+    """There are backups of the month before last, more than one run draws from."""
+    for days in (40, 41, 42):
+        one_more(copy, timedelta(days=days))
+
+
+def prune_one(copy: VaultCopy) -> None:
+    """A backup of a minute before the newest was pruned."""
+    newest = copy.newest(GIT)
+    pruned = copy.add_earlier(newest, timedelta(minutes=1))
+    at = newest.entry.finished_at
+    copy.vault.catalog.note(
+        BackupPruned, component=GIT, backup=pruned.id, at=at, rule="the newest 1"
+    )
+    shutil.rmtree(pruned.folder)
+
+
+def note_failed_run(copy: VaultCopy) -> None:
+    """A run failed half an hour before the newest backup."""
+    at = copy.newest(GIT).entry.started_at - timedelta(minutes=30)
+    copy.vault.catalog.note(
+        RunFailed, component=GIT, kind="full", started_at=at, ended_at=at, problem="disk full"
+    )
+
+
+def note_schedule_of_earlier(copy: VaultCopy) -> None:
+    """The schedule was in force three days before its first run."""
+    (seen,) = (
+        event
+        for event in copy.vault.catalog.events()
+        if isinstance(event, ScheduleSeen) and event.component == INFLUXDB
+    )
+    copy.vault.catalog.note(
+        ScheduleSeen,
+        component=INFLUXDB,
+        kinds=seen.kinds,
+        time_zone=seen.time_zone,
+        seen_at=seen.seen_at - timedelta(days=3),
+    )
 
 
 def age_heartbeats(copy: VaultCopy) -> None:
@@ -145,7 +199,7 @@ SCENARIOS = (
         "manifest removed",
         "manifest.json: is missing",
         damage=lambda copy: copy.remove(copy.newest(GIT)),
-        also=frozenset({"RST-001"}),
+        also=frozenset({"RST-001", "RET-001"}),
     ),
     Scenario(
         "RST-001",
@@ -227,6 +281,35 @@ SCENARIOS = (
         also=frozenset({"RST-002"}),
     ),
     Scenario(
+        "RPO-002",
+        GIT,
+        "two hours between two recovery points",
+        "2 h",
+        damage=lambda copy: one_more(copy, timedelta(hours=2)),
+    ),
+    Scenario(
+        "RPO-004",
+        GIT,
+        "newest backup of tomorrow",
+        "is dated in the future",
+        damage=backdate(GIT, -timedelta(days=1)),
+        also=frozenset({"RPO-002"}),
+    ),
+    Scenario(
+        "JOB-002",
+        GIT,
+        "failed run before the newest backup",
+        "disk full",
+        damage=note_failed_run,
+    ),
+    Scenario(
+        "SCH-003",
+        INFLUXDB,
+        "schedule of three days without its runs",
+        "runs missed: ",
+        damage=note_schedule_of_earlier,
+    ),
+    Scenario(
         "SCH-001",
         INFLUXDB,
         "newest full backup of last week",
@@ -243,11 +326,72 @@ SCENARIOS = (
         also=frozenset({"SCH-001", "RPO-002"}),
     ),
     Scenario(
+        "VLT-002",
+        GIT,
+        "backup deleted by hand",
+        "was deleted by hand",
+        damage=lambda copy: shutil.rmtree(copy.newest(GIT).folder),
+        also=frozenset({"VLT-001", "RST-001", "RET-001"}),
+    ),
+    Scenario(
+        "VLT-002",
+        GIT,
+        "backup that the catalog does not tell of",
+        "no line of the catalog tells of it",
+        damage=lambda copy: shutil.copytree(
+            copy.newest(GIT).folder, copy.newest(GIT).folder.with_name("ansible-unknown")
+        ),
+    ),
+    Scenario(
+        "RET-001",
+        GIT,
+        "backup pruned that is kept for good",
+        "pruned too early",
+        damage=prune_one,
+    ),
+    Scenario(
+        "RET-002",
+        GIT,
+        "two backups more than are kept",
+        "still there: ",
+        damage=two_more,
+        policy=("until: deleted-by-hand", "count: 1"),
+        also=frozenset({"RPO-002"}),
+    ),
+    Scenario(
+        "VLT-003",
+        GIT,
+        "backup that was not checked for two days",
+        "longest time without a check: 2 d",
+        damage=backdate(GIT, timedelta(days=2)),
+        policy=("integrity_checks: every-audit", "integrity_checks: 1d"),
+        also=frozenset({"RPO-002"}),
+    ),
+    Scenario(
+        "CAD-001",
+        GIT,
+        "no restore test since the first backup",
+        "since the first backup, with no restore test since",
+        damage=backdate(GIT, timedelta(hours=2)),
+        policy=("restore_test_every: 31d", "restore_test_every: 1h"),
+        also=frozenset({"RPO-002"}),
+    ),
+    Scenario(
+        "CAD-003",
+        GIT,
+        "three backups of the month before last",
+        "never restored: ansible-",
+        damage=three_of_long_ago,
+        policy=("restore: all ", "restore: newest "),
+        also=frozenset({"RPO-002", "CAD-001"}),
+    ),
+    Scenario(
         "POL-001",
         INFLUXDB,
         "backup job of a day and an hour",
         "takes 25 h",
         damage=stretch(INFLUXDB, timedelta(hours=25)),
+        also=frozenset({"RPO-004"}),
     ),
     Scenario(
         "POL-002",

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runs import COMMAND, Agama, Finished, Running, audit_command, labelled, left_by, run, started
-from scenarios import INFLUXDB, MYSQL
+from scenarios import GIT, INFLUXDB, MYSQL
 
 from restoreproof.damage import VaultCopy
+from restoreproof.evidence import Verdict
 from restoreproof.sandbox import LABEL
 from restoreproof.vault import Vault
 
@@ -89,6 +90,12 @@ def test_interrupt_during_a_check_and_clean_after_a_kill(
         assert left_by(killed.process.pid) == []
         assert living.containers("sandbox"), "the sandbox of a living run was removed"
         assert agama.estate.mysql.container in {one.name for one in labelled(f"{LABEL}=estate")}
+
+        again = audit_command(killed.archive, "--no-backup", "--component", GIT)
+        told = run(again, agama.with_vault(vault), killed.archive)
+        (record,) = told.checks("CAD-002", GIT)
+        assert told.with_verdict(Verdict.FAILED) == {("CAD-002", GIT)}, told.output
+        assert "came to no end" in record.seen
 
         living.send(signal.SIGINT)
         finished = living.finished()
