@@ -38,6 +38,7 @@ TOKEN = f"{LABEL}.token"
 SHARED = "/restoreproof"
 """Where the shared folder is mounted in a sandbox."""
 OUTSIDE, REACHED = "a way to the network", "reached through a Unix socket"
+LOOPBACK = "127.0.0.1"
 PREFIX = f"restoreproof-{os.getpid()}-"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
 """All that the images' entrypoints need to give up being root."""
@@ -196,16 +197,17 @@ class Sandboxes:
         *,
         command: Callable[[str | None], Sequence[str]],
         environment: Callable[[str | None], Mapping[str, str]],
-        socket_name: str,
+        socket_name: str | None,
         port: int,
     ) -> Iterator[Sandbox]:
         """Start a server that can reach nothing, unless these sandboxes are ``reaching_out``.
 
         ``command`` and ``environment`` are given the socket's path inside the sandbox, or
-        None where the server has to listen on its port.
+        None where the server has to listen on its port: a remote engine's, and one without a
+        ``socket_name``, whose server knows no Unix sockets.
         """
         with ExitStack() as stack:
-            if self._local:
+            if self._local and socket_name is not None:
                 folder = stack.enter_context(self.folder())
                 shared = folder / "shared"
                 shared.mkdir()
@@ -219,7 +221,9 @@ class Sandboxes:
                 isolation = f"{OUTSIDE if self.reaching_out else 'no network'}; {REACHED}"
             else:
                 inside = None
-                container = DockerContainer(image.reference).with_exposed_ports(port)
+                container = DockerContainer(image.reference)
+                # Where the engine is here, nobody else has to reach the restored content.
+                container.ports[str(port)] = (LOOPBACK,) if self._local else None  # type: ignore[assignment]  # the engine's client takes an address too
                 if self.reaching_out:
                     options, isolation = {}, OUTSIDE
                 else:
@@ -233,7 +237,7 @@ class Sandboxes:
                 container=running,
                 isolation=isolation,
                 limits=self.limits,
-                socket=shared / socket_name if inside else None,
+                socket=shared / socket_name if inside and socket_name else None,
                 address=None if inside else _published(container, port),
                 disk=stack.enter_context(watched(running)),
             )

@@ -1,0 +1,216 @@
+"""Takes a backup of InfluxDB 2.x over its HTTP API: metadata in one answer, then every shard.
+
+Nothing is held in memory but one chunk, and every shard's archive is read to its end while it is
+stored: a server that fails in the midst of one ends it without an error.
+"""
+
+import hashlib
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+
+from restoreproof.engines.contract import ArtifactSink, BackupContext
+from restoreproof.engines.influxdb2_client import Influx2Client, Influx2Refused
+from restoreproof.outcomes import BackupFailed
+
+METADATA = "/api/v2/backup/metadata"
+KEY_VALUES, SQL, BUCKETS = "metadata.bolt", "metadata.sqlite", "buckets.json"
+ARTIFACTS = {"kv": KEY_VALUES, "sql": SQL, "buckets": BUCKETS}
+END_OF_TAR = bytes(1024)
+CHUNK_BYTES = 256 * 1024
+NOT_FOUND = 404
+TOMBSTONE = ".tombstone"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard of a bucket: the window of time whose points it holds."""
+
+    id: int
+    bucket: str
+    organization: str
+    begin: datetime
+    end: datetime
+    expires: datetime | None
+
+    @property
+    def artifact(self) -> str:
+        """What its archive is called in a backup."""
+        return f"shard-{self.id}.tar"
+
+
+def back_up_metadata(client: Influx2Client, context: BackupContext) -> list[Mapping[str, Any]]:
+    """Store the key-value store, the SQL store and the manifests of buckets; give these back.
+
+    Raise BackupFailed if the answer breaks off.
+    """
+    manifests, seen = b"", set()
+    with client.download(METADATA) as response:
+        for name, chunks in _parts(response):
+            seen.add(name)
+            with context.artifact(ARTIFACTS[name]) as sink:
+                for chunk in chunks:
+                    sink.write(chunk)
+                    if name == "buckets":
+                        manifests += chunk
+    if missing := ARTIFACTS.keys() - seen:
+        raise BackupFailed(f"the server's metadata came without {', '.join(sorted(missing))}")
+    found: list[Mapping[str, Any]] = json.loads(manifests)
+    return found
+
+
+def shards_of(manifests: list[Mapping[str, Any]]) -> Iterator[Shard]:
+    """All shards that the manifests of buckets name and that are not deleted."""
+    for bucket in manifests:
+        for policy in bucket["retentionPolicies"]:
+            for group in policy["shardGroups"]:
+                if group.get("deletedAt"):
+                    continue
+                end = datetime.fromisoformat(group["endTime"])
+                kept = timedelta(microseconds=policy["duration"] // 1000)
+                for shard in group["shards"]:
+                    yield Shard(
+                        shard["id"],
+                        bucket["bucketID"],
+                        bucket["organizationID"],
+                        datetime.fromisoformat(group["startTime"]),
+                        end,
+                        end + kept if kept else None,
+                    )
+
+
+def back_up_shard(client: Influx2Client, context: BackupContext, shard: Shard) -> str | None:
+    """Store a shard's archive and give back a digest of its files.
+
+    None if retention took the shard away meanwhile. Raise BackupFailed if it is gone otherwise,
+    or came as half an archive.
+    """
+    try:
+        with (
+            client.download(f"/api/v2/backup/shards/{shard.id}") as response,
+            context.artifact(shard.artifact) as sink,
+        ):
+            return _digest_of_archive(response, sink, shard)
+    except Influx2Refused as error:
+        _require_expired(context, shard, error)
+        return None
+
+
+def digest_of_shard(client: Influx2Client, context: BackupContext, shard: Shard) -> str | None:
+    """The digest that ``back_up_shard`` would give back, with nothing stored."""
+    try:
+        with client.download(f"/api/v2/backup/shards/{shard.id}") as response:
+            return _digest_of_archive(response, _Nowhere(), shard)
+    except Influx2Refused as error:
+        _require_expired(context, shard, error)
+        return None
+
+
+def _require_expired(context: BackupContext, shard: Shard, error: Influx2Refused) -> None:
+    expired = shard.expires is not None and shard.expires <= context.of.clock()
+    if error.status != NOT_FOUND or not expired:
+        raise BackupFailed(f"shard {shard.id} of bucket {shard.bucket}: {error}") from None
+
+
+class _Nowhere:
+    def write(self, chunk: bytes) -> None:
+        pass
+
+
+class _Through:
+    """Reads an answer as a file, and stores what is read."""
+
+    def __init__(self, response: httpx.Response, sink: ArtifactSink) -> None:
+        self._chunks = response.iter_bytes(CHUNK_BYTES)
+        self._sink = sink
+        self._pending = b""
+        self.tail = b""
+
+    def read(self, size: int) -> bytes:
+        while len(self._pending) < size and (chunk := next(self._chunks, b"")):
+            self._sink.write(chunk)
+            self.tail = (self.tail + chunk)[-len(END_OF_TAR) :]
+            self._pending += chunk
+        taken, self._pending = self._pending[:size], self._pending[size:]
+        return taken
+
+
+def _digest_of_archive(response: httpx.Response, sink: ArtifactSink, shard: Shard) -> str:
+    """Store an archive while its files are hashed; the digest is over names and contents."""
+    through, files = _Through(response, sink), []
+    try:
+        with tarfile.open(fileobj=through, mode="r|") as archive:  # type: ignore[call-overload]  # it reads, and nothing more is asked
+            for member in archive:
+                content = hashlib.sha256()
+                if (file := archive.extractfile(member)) is not None:
+                    while chunk := file.read(CHUNK_BYTES):
+                        content.update(chunk)
+                name = member.name.rpartition("/")[2]
+                files.append(f"{name} {member.size} {content.hexdigest()}")
+        while through.read(CHUNK_BYTES):
+            pass
+    except (tarfile.TarError, OSError) as error:
+        raise BackupFailed(f"shard {shard.id} came as half an archive: {error}") from None
+    if through.tail != END_OF_TAR:
+        raise BackupFailed(f"shard {shard.id} came as an archive without an end")
+    return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()
+
+
+def _parts(response: httpx.Response) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The parts of a multipart answer, each to be read before the next is asked for."""
+    named = re.search(r'boundary="?([^";]+)"?', response.headers.get("Content-Type", ""))
+    if named is None:
+        raise BackupFailed("the server's metadata is no multipart answer")
+    reader = _Multipart(response.iter_bytes(CHUNK_BYTES), f"\r\n--{named[1]}".encode())
+    while (name := reader.next_name()) is not None:
+        yield name, reader.content()
+
+
+class _Multipart:
+    """A multipart body, read in constant memory. Raise BackupFailed if it breaks off."""
+
+    def __init__(self, chunks: Iterator[bytes], delimiter: bytes) -> None:
+        self._chunks = chunks
+        self._delimiter = delimiter
+        # The first delimiter has no line before it.
+        self._pending = b"\r\n"
+        for _ in self.content():
+            pass
+
+    def next_name(self) -> str | None:
+        """The name of the part that begins here; None at the end of all."""
+        while b"\r\n\r\n" not in self._pending:
+            if self._pending.startswith(b"--"):
+                return None
+            self._more()
+        head, _, self._pending = self._pending.partition(b"\r\n\r\n")
+        named = re.search(rb'name="([^"]+)"', head)
+        name = named[1].decode() if named else ""
+        if name not in ARTIFACTS:
+            raise BackupFailed(f"the server's metadata holds {name or 'a part without a name'}")
+        return name
+
+    def content(self) -> Iterator[bytes]:
+        """What is left of the part that is being read."""
+        while (at := self._pending.find(self._delimiter)) < 0:
+            # The delimiter may begin in this chunk and end in the next.
+            keep = len(self._delimiter) - 1
+            if len(self._pending) > keep:
+                yield self._pending[:-keep]
+                self._pending = self._pending[-keep:]
+            self._more()
+        content, self._pending = self._pending[:at], self._pending[at + len(self._delimiter) :]
+        if content:
+            yield content
+
+    def _more(self) -> None:
+        chunk = next(self._chunks, b"")
+        if not chunk:
+            raise BackupFailed("the server's metadata breaks off")
+        self._pending += chunk
