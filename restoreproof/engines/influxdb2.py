@@ -5,7 +5,7 @@ the source's organizations, buckets, tasks, dashboards and tokens under their ow
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 
@@ -89,7 +89,7 @@ class InfluxDB2(Engine[InfluxDB2Source]):
                 before = fingerprint(client, selected.values(), windows, clock())
                 recovery_point = clock()
                 manifests = back_up_metadata(client, context)
-                shards = [one for one in shards_of(manifests) if one.bucket in selected]
+                shards = shards_of(manifests, selected)
                 digests = self._back_up_shards(client, context, shards)
                 after = fingerprint(client, selected.values(), windows, clock())
                 version = client.version()
@@ -150,7 +150,7 @@ class InfluxDB2(Engine[InfluxDB2Source]):
 
     @staticmethod
     def _back_up_shards(
-        client: Influx2Client, context: BackupContext, shards: list[Shard]
+        client: Influx2Client, context: BackupContext, shards: Iterable[Shard]
     ) -> dict[str, str]:
         """Store the shards that the base does not hold as they are; digests of all of them."""
         known: Mapping[str, str] = json.loads(context.base.position) if context.base else {}

@@ -17,6 +17,8 @@ import httpx
 
 from restoreproof.engines.contract import ArtifactSink, BackupContext
 from restoreproof.engines.influxdb2_client import Influx2Client, Influx2Refused
+from restoreproof.engines.influxdb2_content import Bucket, nanoseconds
+from restoreproof.engines.influxdb2_lines import exported
 from restoreproof.outcomes import BackupFailed
 
 METADATA = "/api/v2/backup/metadata"
@@ -33,8 +35,7 @@ class Shard:
     """One shard of a bucket: the window of time whose points it holds."""
 
     id: int
-    bucket: str
-    organization: str
+    bucket: Bucket
     begin: datetime
     end: datetime
     expires: datetime | None
@@ -43,6 +44,11 @@ class Shard:
     def artifact(self) -> str:
         """What its archive is called in a backup."""
         return f"shard-{self.id}.tar"
+
+    @property
+    def exported(self) -> str:
+        """What its export is called in a backup."""
+        return f"shard-{self.id}.lines"
 
 
 def back_up_metadata(client: Influx2Client, context: BackupContext) -> list[Mapping[str, Any]]:
@@ -65,9 +71,9 @@ def back_up_metadata(client: Influx2Client, context: BackupContext) -> list[Mapp
     return found
 
 
-def shards_of(manifests: list[Mapping[str, Any]]) -> Iterator[Shard]:
-    """All shards that the manifests of buckets name and that are not deleted."""
-    for bucket in manifests:
+def shards_of(manifests: list[Mapping[str, Any]], chosen: Mapping[str, Bucket]) -> Iterator[Shard]:
+    """All shards of the chosen buckets that the manifests name and that are not deleted."""
+    for bucket in (one for one in manifests if one["bucketID"] in chosen):
         for policy in bucket["retentionPolicies"]:
             for group in policy["shardGroups"]:
                 if group.get("deletedAt"):
@@ -77,8 +83,7 @@ def shards_of(manifests: list[Mapping[str, Any]]) -> Iterator[Shard]:
                 for shard in group["shards"]:
                     yield Shard(
                         shard["id"],
-                        bucket["bucketID"],
-                        bucket["organizationID"],
+                        chosen[bucket["bucketID"]],
                         datetime.fromisoformat(group["startTime"]),
                         end,
                         end + kept if kept else None,
@@ -88,6 +93,7 @@ def shards_of(manifests: list[Mapping[str, Any]]) -> Iterator[Shard]:
 def back_up_shard(client: Influx2Client, context: BackupContext, shard: Shard) -> str | None:
     """Store a shard's archive and give back a digest of its files.
 
+    Where something was deleted of it, and the files still hold it, an export is stored too.
     None if retention took the shard away meanwhile. Raise BackupFailed if it is gone otherwise,
     or came as half an archive.
     """
@@ -96,26 +102,33 @@ def back_up_shard(client: Influx2Client, context: BackupContext, shard: Shard) -
             client.download(f"/api/v2/backup/shards/{shard.id}") as response,
             context.artifact(shard.artifact) as sink,
         ):
-            return _digest_of_archive(response, sink, shard)
+            digest, complete = _read_archive(response, sink, shard)
+        if not complete:
+            with context.artifact(shard.exported) as sink:
+                window = nanoseconds(shard.begin), nanoseconds(shard.end)
+                for chunk in exported(client, shard.bucket, *window):
+                    sink.write(chunk)
     except Influx2Refused as error:
         _require_expired(context, shard, error)
         return None
+    return digest
 
 
 def digest_of_shard(client: Influx2Client, context: BackupContext, shard: Shard) -> str | None:
     """The digest that ``back_up_shard`` would give back, with nothing stored."""
     try:
         with client.download(f"/api/v2/backup/shards/{shard.id}") as response:
-            return _digest_of_archive(response, _Nowhere(), shard)
+            digest, _ = _read_archive(response, _Nowhere(), shard)
     except Influx2Refused as error:
         _require_expired(context, shard, error)
         return None
+    return digest
 
 
 def _require_expired(context: BackupContext, shard: Shard, error: Influx2Refused) -> None:
     expired = shard.expires is not None and shard.expires <= context.of.clock()
     if error.status != NOT_FOUND or not expired:
-        raise BackupFailed(f"shard {shard.id} of bucket {shard.bucket}: {error}") from None
+        raise BackupFailed(f"shard {shard.id} of {shard.bucket.label}: {error}") from None
 
 
 class _Nowhere:
@@ -141,9 +154,12 @@ class _Through:
         return taken
 
 
-def _digest_of_archive(response: httpx.Response, sink: ArtifactSink, shard: Shard) -> str:
-    """Store an archive while its files are hashed; the digest is over names and contents."""
-    through, files = _Through(response, sink), []
+def _read_archive(response: httpx.Response, sink: ArtifactSink, shard: Shard) -> tuple[str, bool]:
+    """Store an archive while its files are hashed: a digest over their names and contents.
+
+    Beside it whether the points in it are all there is to know, with nothing deleted of them.
+    """
+    through, files, complete = _Through(response, sink), [], True
     try:
         with tarfile.open(fileobj=through, mode="r|") as archive:  # type: ignore[call-overload]  # it reads, and nothing more is asked
             for member in archive:
@@ -152,6 +168,7 @@ def _digest_of_archive(response: httpx.Response, sink: ArtifactSink, shard: Shar
                     while chunk := file.read(CHUNK_BYTES):
                         content.update(chunk)
                 name = member.name.rpartition("/")[2]
+                complete = complete and not name.endswith(TOMBSTONE)
                 files.append(f"{name} {member.size} {content.hexdigest()}")
         while through.read(CHUNK_BYTES):
             pass
@@ -159,7 +176,7 @@ def _digest_of_archive(response: httpx.Response, sink: ArtifactSink, shard: Shar
         raise BackupFailed(f"shard {shard.id} came as half an archive: {error}") from None
     if through.tail != END_OF_TAR:
         raise BackupFailed(f"shard {shard.id} came as an archive without an end")
-    return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest(), complete
 
 
 def _parts(response: httpx.Response) -> Iterator[tuple[str, Iterator[bytes]]]:

@@ -64,6 +64,10 @@ class Influx2Client:
         """Post JSON and give back the answer's. Raise Influx2Refused with the server's words."""
         return _answer(self._http.post(path, json=content)).json()
 
+    def change(self, path: str, content: Mapping[str, Any]) -> None:
+        """Change what is at a path. Raise Influx2Refused with the server's words."""
+        _answer(self._http.patch(path, json=content))
+
     def delete(self, path: str) -> None:
         """Delete what is at a path. Raise Influx2Refused with the server's words."""
         _answer(self._http.delete(path))

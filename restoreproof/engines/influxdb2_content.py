@@ -11,13 +11,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import rfc8785
 
 from restoreproof.engines.influxdb2_client import Influx2Client
-from restoreproof.engines.influxdb2_points import Tally, tally
+from restoreproof.engines.influxdb2_points import EPOCH, Tally, tally
 from restoreproof.fingerprint import Comparison, Fingerprint, Item, settled
 
 METHOD = "influxdb2-values-sha256-v1"
@@ -100,8 +100,7 @@ class Windows:
 
 def nanoseconds(instant: datetime) -> int:
     """Whole nanoseconds since 1970, in integers: a float has too few digits."""
-    whole = int((instant - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
-    return whole * 1000
+    return (instant - EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def flux_text(text: str) -> str:

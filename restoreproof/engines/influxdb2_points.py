@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from restoreproof.engines.influxdb2_client import Influx2Refused
 
@@ -18,6 +18,7 @@ LEADING = 3
 """An empty column for annotations, the result's name and the table's number."""
 OWN_COLUMNS = {"_time", "_value", "_start", "_stop", "_field", "_measurement"}
 MODULUS = 1 << 256
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,25 @@ def tally(chunks: Iterable[bytes]) -> dict[str, Tally]:
     return found
 
 
-def newest_time(chunks: Iterable[bytes]) -> datetime | None:
-    """The only time in an answer; None if the answer is empty. Raise Influx2Refused."""
+def values(chunks: Iterable[bytes]) -> Iterator[tuple[Table, str, str]]:
+    """Every value with its table and its time. Raise Influx2Refused if it ends in an error."""
     for run in _runs(chunks):
-        told = run.cells()["_time"]
-        # Python knows no more than six digits of a second.
-        whole, _, fraction = told.removesuffix("Z").partition(".")
-        return datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00")
-    return None
+        table = run.table()
+        for row in run.rows.split(END) if run.values > 1 else (run.rows,):
+            cells = run.columns.cells(row)
+            yield table, cells["_time"], cells["_value"]
+
+
+def newest_time(chunks: Iterable[bytes]) -> str | None:
+    """The only time in an answer; None if the answer is empty. Raise Influx2Refused."""
+    return next((run.columns.cells(run.rows)["_time"] for run in _runs(chunks)), None)
+
+
+def nanoseconds(time: str) -> int:
+    """A time as Flux writes it, in whole nanoseconds since 1970."""
+    whole, _, fraction = time.removesuffix("Z").partition(".")
+    seconds = (datetime.fromisoformat(f"{whole}+00:00") - EPOCH) // timedelta(seconds=1)
+    return seconds * 1_000_000_000 + int(f"{fraction:0<9}")
 
 
 def _tables(chunks: Iterable[bytes]) -> Iterator[tuple[Table, int, bytes]]:
@@ -137,15 +149,9 @@ class _Run:
     content: bytes
     values: int
 
-    @property
-    def first(self) -> bytes:
-        return self.rows if self.values == 1 else self.rows.split(END, 1)[0]
-
-    def cells(self) -> dict[str, str]:
-        return self.columns.cells(self.first)
-
     def table(self) -> Table:
-        return self.columns.table(self.first)
+        first = self.rows if self.values == 1 else self.rows.split(END, 1)[0]
+        return self.columns.table(first)
 
 
 def _runs(chunks: Iterable[bytes]) -> Iterator[_Run]:

@@ -14,9 +14,10 @@ from datetime import datetime
 import httpx
 
 from restoreproof.engines.contract import BackupToRestore, Restored
-from restoreproof.engines.influxdb2_backup import KEY_VALUES, SQL
+from restoreproof.engines.influxdb2_backup import BUCKETS, KEY_VALUES, SQL
 from restoreproof.engines.influxdb2_client import Influx2Client, Influx2Refused
 from restoreproof.engines.influxdb2_content import EVER, Bucket, Windows, buckets, fingerprint
+from restoreproof.engines.influxdb2_lines import imported
 from restoreproof.engines.influxdb2_points import tally
 from restoreproof.engines.influxdb2_source import newest_heartbeat
 from restoreproof.fingerprint import Fingerprint
@@ -83,10 +84,29 @@ class RestoredInfluxDB2(Restored):
 
     def _restore_shard(self, shard: str, holder: BackupToRestore) -> None:
         try:
-            archive = holder.read(f"shard-{shard}.tar")
-            self.client.feed(f"/api/v2/restore/shards/{shard}", archive)
+            if f"shard-{shard}.lines" in holder.names:
+                self._import(shard, holder)
+            else:
+                archive = holder.read(f"shard-{shard}.tar")
+                self.client.feed(f"/api/v2/restore/shards/{shard}", archive)
         except Influx2Refused as error:
             raise RestoreFailed(f"the server does not take shard {shard}: {error}") from None
+
+    def _import(self, shard: str, holder: BackupToRestore) -> None:
+        """Write a shard's exported lines, also those that the bucket's retention would refuse."""
+        manifests = json.loads(b"".join(holder.read(BUCKETS)))
+        bucket, organization = next(
+            (bucket["bucketID"], bucket["organizationID"])
+            for bucket in manifests
+            for policy in bucket["retentionPolicies"]
+            for group in policy["shardGroups"]
+            if int(shard) in {one["id"] for one in group["shards"]}
+        )
+        path = f"/api/v2/buckets/{bucket}"
+        rules = self.client.get(path)["retentionRules"]
+        self.client.change(path, {"retentionRules": [one | {"everySeconds": 0} for one in rules]})
+        imported(self.client, organization, bucket, holder.read(f"shard-{shard}.lines"))
+        self.client.change(path, {"retentionRules": rules})
 
     def answer(self) -> str:
         def ask() -> int:

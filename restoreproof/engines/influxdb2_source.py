@@ -12,7 +12,7 @@ from restoreproof.durations import Duration
 from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.influxdb2_client import UNAUTHORISED, Influx2Client, Influx2Refused
 from restoreproof.engines.influxdb2_content import EVER, Bucket, buckets, flux_text
-from restoreproof.engines.influxdb2_points import newest_time
+from restoreproof.engines.influxdb2_points import EPOCH, nanoseconds, newest_time
 from restoreproof.errors import SourceUnavailable
 from restoreproof.references import Secret, SourceModel
 
@@ -141,7 +141,9 @@ def newest_heartbeat(client: Influx2Client, source: SourceModel) -> datetime | N
                     ' |> last() |> group() |> keep(columns: ["_time"]) |> max(column: "_time")'
                 )
                 with client.flux(bucket.organization_id, query) as answer:
-                    return newest_time(answer)
+                    newest = newest_time(answer)
+                if newest is not None:
+                    return EPOCH + timedelta(microseconds=nanoseconds(newest) // 1000)
     except (httpx.HTTPError, Influx2Refused):
         return None
     return None
