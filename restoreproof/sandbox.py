@@ -238,7 +238,7 @@ class Sandboxes:
                 isolation=isolation,
                 limits=self.limits,
                 socket=shared / socket_name if inside and socket_name else None,
-                address=None if inside else _published(container, port),
+                address=None if inside else self._address(container, port),
                 disk=stack.enter_context(watched(running)),
             )
 
@@ -305,6 +305,21 @@ class Sandboxes:
             finally:
                 network.remove()
 
+    def _address(self, container: DockerContainer, port: int) -> tuple[str, int]:
+        """Host and port of a running container, as this process reaches it."""
+        published = int(container.get_exposed_port(port))
+        if not self._local:
+            return container.get_container_host_ip(), published
+        try:
+            socket.create_connection((LOOPBACK, published), timeout=1).close()
+        except OSError:
+            # This process is in a container itself, beside the one that it started.
+            wrapped = container.get_wrapped_container()
+            wrapped.reload()
+            (network,) = wrapped.attrs["NetworkSettings"]["Networks"].values()
+            return str(network["IPAddress"]), port
+        return LOOPBACK, published
+
     def labels(self, role: str) -> dict[str, str]:
         """Labels by which ``clean`` knows what a killed run of this machine left."""
         return {
@@ -313,7 +328,3 @@ class Sandboxes:
             f"{LABEL}.host": socket.gethostname(),
             f"{LABEL}.process": str(os.getpid()),
         }
-
-
-def _published(container: DockerContainer, port: int) -> tuple[str, int]:
-    return container.get_container_host_ip(), int(container.get_exposed_port(port))

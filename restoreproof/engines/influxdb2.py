@@ -66,11 +66,13 @@ class InfluxDB2(Engine[InfluxDB2Source]):
     covers = frozenset({"data"})
     kinds = frozenset({"full", "incremental"})
     source_model = InfluxDB2Source
+    restores_instants = False
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         assert isinstance(source, InfluxDB2Source)
         only = (f"points of other buckets than {', '.join(source.buckets)}",)
         return (
+            "instants inside an increment: points do not tell when they were written",
             "points written or deleted inside the lateness window are only counted",
             "points that retention may delete within the hour of a backup may be missing",
             "tokens are restored, and compared by description and rights, never by value",
