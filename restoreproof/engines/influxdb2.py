@@ -25,6 +25,7 @@ from restoreproof.engines.influxdb2_backup import (
     back_up_metadata,
     back_up_shard,
     digest_of_shard,
+    flush,
     shards_of,
 )
 from restoreproof.engines.influxdb2_client import Influx2Client, Influx2Refused
@@ -88,6 +89,7 @@ class InfluxDB2(Engine[InfluxDB2Source]):
             with closing(connect(context.of)) as client:
                 selected = chosen(buckets(client), source)
                 windows = Windows.at(clock(), source.lateness, selected.values())
+                flush(client, context, selected)
                 before = fingerprint(client, selected.values(), windows, clock())
                 recovery_point = clock()
                 manifests = back_up_metadata(client, context)

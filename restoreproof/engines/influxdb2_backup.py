@@ -8,7 +8,9 @@ import hashlib
 import json
 import re
 import tarfile
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,10 +24,14 @@ from restoreproof.engines.influxdb2_lines import exported
 from restoreproof.outcomes import BackupFailed
 
 METADATA = "/api/v2/backup/metadata"
+NEVER = "2262-01-01T00:00:00Z"
 KEY_VALUES, SQL, BUCKETS = "metadata.bolt", "metadata.sqlite", "buckets.json"
 ARTIFACTS = {"kv": KEY_VALUES, "sql": SQL, "buckets": BUCKETS}
 END_OF_TAR = bytes(1024)
 CHUNK_BYTES = 256 * 1024
+PATIENCE_SECONDS, PAUSE_SECONDS = 30.0, 1.0
+"""A server lays a shard to rest if it finds it empty just before its first points are written,
+and then gives no backup of it until it looks again, every ten seconds."""
 NOT_FOUND = 404
 TOMBSTONE = ".tombstone"
 
@@ -49,6 +55,23 @@ class Shard:
     def exported(self) -> str:
         """What its export is called in a backup."""
         return f"shard-{self.id}.lines"
+
+
+def flush(client: Influx2Client, context: BackupContext, chosen: Mapping[str, Bucket]) -> None:
+    """Have every shard write its cache into its files, as a backup of it does anyway.
+
+    Texts that are empty come back out of order from a cache, so what is to be compared is read
+    from files alone. Nothing is transferred: no file is newer than what is asked for.
+    """
+    manifests = b""
+    with client.download(METADATA) as response:
+        for name, chunks in _parts(response):
+            for chunk in chunks:
+                manifests += chunk if name == "buckets" else b""
+    for shard in shards_of(json.loads(manifests), chosen):
+        with _download(client, context, shard, NEVER) as answer:
+            if answer is not None:
+                answer.read()
 
 
 def back_up_metadata(client: Influx2Client, context: BackupContext) -> list[Mapping[str, Any]]:
@@ -97,38 +120,53 @@ def back_up_shard(client: Influx2Client, context: BackupContext, shard: Shard) -
     None if retention took the shard away meanwhile. Raise BackupFailed if it is gone otherwise,
     or came as half an archive.
     """
-    try:
-        with (
-            client.download(f"/api/v2/backup/shards/{shard.id}") as response,
-            context.artifact(shard.artifact) as sink,
-        ):
+    with _download(client, context, shard) as response:
+        if response is None:
+            return None
+        with context.artifact(shard.artifact) as sink:
             digest, complete = _read_archive(response, sink, shard)
-        if not complete:
-            with context.artifact(shard.exported) as sink:
-                window = nanoseconds(shard.begin), nanoseconds(shard.end)
-                for chunk in exported(client, shard.bucket, *window):
-                    sink.write(chunk)
-    except Influx2Refused as error:
-        _require_expired(context, shard, error)
-        return None
+    if not complete:
+        with context.artifact(shard.exported) as sink:
+            window = nanoseconds(shard.begin), nanoseconds(shard.end)
+            for chunk in exported(client, shard.bucket, *window):
+                sink.write(chunk)
     return digest
 
 
 def digest_of_shard(client: Influx2Client, context: BackupContext, shard: Shard) -> str | None:
     """The digest that ``back_up_shard`` would give back, with nothing stored."""
-    try:
-        with client.download(f"/api/v2/backup/shards/{shard.id}") as response:
-            digest, _ = _read_archive(response, _Nowhere(), shard)
-    except Influx2Refused as error:
-        _require_expired(context, shard, error)
-        return None
-    return digest
+    with _download(client, context, shard) as response:
+        return _read_archive(response, _Nowhere(), shard)[0] if response else None
 
 
-def _require_expired(context: BackupContext, shard: Shard, error: Influx2Refused) -> None:
-    expired = shard.expires is not None and shard.expires <= context.of.clock()
-    if error.status != NOT_FOUND or not expired:
-        raise BackupFailed(f"shard {shard.id} of {shard.bucket.label}: {error}") from None
+@contextmanager
+def _download(
+    client: Influx2Client, context: BackupContext, shard: Shard, since: str = ""
+) -> Iterator[httpx.Response | None]:
+    """A shard's archive as it comes, of files newer than an instant.
+
+    None if retention took the shard away meanwhile.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with ExitStack() as stack:
+        while True:
+            answer = client.download(f"/api/v2/backup/shards/{shard.id}", since=since)
+            try:
+                response: httpx.Response | None = stack.enter_context(answer)
+                break
+            except Influx2Refused as error:
+                if error.status == NOT_FOUND and _expired(shard, context.of.clock()):
+                    response = None
+                    break
+                if error.status < httpx.codes.INTERNAL_SERVER_ERROR or time.monotonic() > deadline:
+                    problem = f"shard {shard.id} of {shard.bucket.label}: {error}"
+                    raise BackupFailed(problem) from None
+            time.sleep(PAUSE_SECONDS)
+        yield response
+
+
+def _expired(shard: Shard, now: datetime) -> bool:
+    return shard.expires is not None and shard.expires <= now
 
 
 class _Nowhere:

@@ -61,8 +61,9 @@ class Influx2Client:
         return _answer(self._http.get(path, params=parameters)).json()
 
     def post(self, path: str, content: Mapping[str, Any]) -> Any:
-        """Post JSON and give back the answer's. Raise Influx2Refused with the server's words."""
-        return _answer(self._http.post(path, json=content)).json()
+        """Post JSON and give back the answer's, if any. Raise Influx2Refused."""
+        answer = _answer(self._http.post(path, json=content))
+        return answer.json() if answer.content else None
 
     def change(self, path: str, content: Mapping[str, Any]) -> None:
         """Change what is at a path. Raise Influx2Refused with the server's words."""
@@ -87,9 +88,9 @@ class Influx2Client:
         return _answer(self._http.post(path, content=iter(content), headers=kind))
 
     @contextmanager
-    def download(self, path: str) -> Iterator[httpx.Response]:
+    def download(self, path: str, **parameters: str) -> Iterator[httpx.Response]:
         """An answer that is read as it comes. Raise Influx2Refused with the server's words."""
-        with self._http.stream("GET", path) as response:
+        with self._http.stream("GET", path, params=parameters) as response:
             yield _checked(response)
 
     @contextmanager

@@ -226,16 +226,12 @@ def _tallies(client: Influx2Client, bucket: Bucket, start: int, stop: int) -> di
     if start >= stop:
         return {}
     points = bucket.points(start, stop)
-    without_bounds = '|> drop(columns: ["_start", "_stop"])'
-    with client.flux(bucket.organization_id, f"{points} {without_bounds}") as answer:
+    with client.flux(bucket.organization_id, points) as answer:
         found = tally(answer)
     for measurement, seen in found.items():
         for name, types in seen.fields.items():
             if types == {"string"}:
-                query = (
-                    f'import "strings" {points} {_carriage_returns(measurement, name)}'
-                    f" {without_bounds}"
-                )
+                query = f'import "strings" {points} {_carriage_returns(measurement, name)}'
                 with client.flux(bucket.organization_id, query) as answer:
                     for held in tally(answer).values():
                         seen.note(held)
@@ -249,5 +245,5 @@ def _carriage_returns(measurement: str, name: str) -> str:
         f" and r._field == {flux_text(name)})"
         r" |> filter(fn: (r) => r._value =~ /\r/)"
         r' |> map(fn: (r) => ({r with _value: strings.replaceAll(v: r._value, t: "\r",'
-        ' u: "<CR>")}))'
+        ' u: "<CR>")})) |> drop(columns: ["_start", "_stop"])'
     )

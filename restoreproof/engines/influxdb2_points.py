@@ -1,7 +1,8 @@
 """Digests of points from annotated CSV, as Flux streams it: in constant memory, type by type.
 
 A table of the stream holds one field of one series in time order. Its rows are hashed as they
-stand, without the number that the table has in this answer, which says nothing of the points.
+stand, without what comes before the time: the number that the table has in this answer, and the
+ends of the window that was asked for.
 """
 
 import csv
@@ -10,13 +11,15 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from restoreproof.engines.influxdb2_client import Influx2Refused
 
 END = b"\r\n"
-LEADING = 3
-"""An empty column for annotations, the result's name and the table's number."""
-OWN_COLUMNS = {"_time", "_value", "_start", "_stop", "_field", "_measurement"}
+NUMBERING = 3
+"""A column for annotations, the result's name, the table's number."""
+WINDOW = ("_start", "_stop")
+OWN_COLUMNS = {*WINDOW, "_time", "_value", "_field", "_measurement"}
 MODULUS = 1 << 256
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -121,8 +124,14 @@ class _Columns:
     names: tuple[str, ...]
     types: tuple[str, ...]
 
+    @cached_property
+    def leading(self) -> int:
+        """How many columns come before those that say something of the points."""
+        behind = NUMBERING + len(WINDOW)
+        return behind if self.names[NUMBERING:behind] == WINDOW else NUMBERING
+
     def cells(self, row: bytes) -> dict[str, str]:
-        return dict(zip(self.names[LEADING:], _cells(row)[LEADING:], strict=True))
+        return dict(zip(self.names[NUMBERING:], _cells(row)[NUMBERING:], strict=True))
 
     def table(self, row: bytes) -> Table:
         values = self.cells(row)
@@ -131,7 +140,7 @@ class _Columns:
             measurement=values["_measurement"],
             field=values["_field"],
             tags=tuple(sorted((name, text) for name, text in tags if text)),
-            type=self.types[LEADING:][self.names[LEADING:].index("_value")],
+            type=self.types[NUMBERING:][self.names[NUMBERING:].index("_value")],
         )
 
 
@@ -139,8 +148,8 @@ class _Columns:
 class _Run:
     """Rows of one table that stand together.
 
-    ``prefix`` is how each of them begins: annotation, result and number of the table. ``content``
-    is the rows without it.
+    ``prefix`` is how each of them begins, which says nothing of the points. ``content`` is the
+    rows without it.
     """
 
     columns: _Columns
@@ -172,7 +181,7 @@ def _runs(chunks: Iterable[bytes]) -> Iterator[_Run]:
                 continue
             if columns.names[1:2] == ("error",):
                 raise Influx2Refused(_cells(rest)[1])
-            prefix = rest[: _third_comma(rest)]
+            prefix = rest[: _prefix_length(rest, columns.leading)]
             if quoted:
                 rows, rest = rest, b""
                 yield _Run(columns, prefix, rows, b"\n" + rows[len(prefix) :], 1)
@@ -233,9 +242,9 @@ def _cells(line: bytes) -> list[str]:
     return next(csv.reader([line.decode()]))
 
 
-def _third_comma(rows: bytes) -> int:
+def _prefix_length(rows: bytes, columns: int) -> int:
     at = -1
-    for _ in range(LEADING):
+    for _ in range(columns):
         at = rows.find(b",", at + 1)
         if at < 0:
             raise Influx2Refused(f"no table: {rows[:200].decode('utf-8', 'replace')}")
