@@ -13,7 +13,7 @@ import pytest
 
 from restoreproof.engines.influxdb2_backup import Shard, _parts, _read_archive, shards_of
 from restoreproof.engines.influxdb2_client import Influx2Refused
-from restoreproof.engines.influxdb2_content import Bucket, Windows, flux_text
+from restoreproof.engines.influxdb2_content import Bucket, Windows, _dotted, flux_text
 from restoreproof.engines.influxdb2_lines import exported, imported
 from restoreproof.engines.influxdb2_points import nanoseconds, tally
 from restoreproof.engines.influxdb2_source import InfluxDB2Source
@@ -238,6 +238,12 @@ def test_deleted_shards_are_left_out() -> None:
     ]
 
     assert [shard.id for shard in shards_of(manifests, {"b1": BUCKET})] == [2]
+
+
+def test_names_with_dots_are_told_apart() -> None:
+    """A field of one measurement is not that of another whose name goes on with a dot."""
+    assert _dotted("home/a", "disk.io", "read") == r"home/a.disk\.io.read"
+    assert _dotted("home/a", "disk", "io.read") == r"home/a.disk.io\.read"
 
 
 def test_names_cannot_leave_a_query() -> None:

@@ -60,7 +60,7 @@ class Bucket:
     @property
     def label(self) -> str:
         """The bucket's name in a fingerprint."""
-        return f"{self.organization}/{self.name}"
+        return f"{_escaped(self.organization, '/')}/{self.name}"
 
     def points(self, start: int, stop: int) -> str:
         """The beginning of a Flux query: all values from start to before stop, nanoseconds."""
@@ -126,6 +126,15 @@ def buckets(client: Influx2Client) -> dict[str, Bucket]:
     }
 
 
+def _escaped(name: str, separator: str) -> str:
+    """A name in which no separator stands that could be taken for ours."""
+    return name.replace("\\", "\\\\").replace(separator, f"\\{separator}")
+
+
+def _dotted(*names: str) -> str:
+    return ".".join(_escaped(name, ".") for name in names)
+
+
 def fingerprint(
     client: Influx2Client, chosen: Iterable[Bucket], windows: Windows, taken_at: datetime
 ) -> Fingerprint:
@@ -154,9 +163,10 @@ def _server(client: Influx2Client) -> Iterator[Item]:
         yield _described("organization", one["name"], one)
         secrets = client.get(f"/api/v2/orgs/{one['id']}/secrets").get("secrets") or ()
         for secret in secrets:
-            yield Item(kind="secret", name=f"{one['name']}/{secret}")
+            yield Item(kind="secret", name=f"{_escaped(one['name'], '/')}/{secret}")
     for one in client.listed("/api/v2/buckets", "buckets", limit=100):
-        label = f"{names.get(one['orgID'], one['orgID'])}/{one['name']}"
+        organization = names.get(one["orgID"], one["orgID"])
+        label = f"{_escaped(organization, '/')}/{one['name']}"
         yield _described("bucket", label, one)
         yield Item(kind="retention", name=label, count=_kept_seconds(one))
     for one in client.listed("/api/v2/users", "users", limit=100):
@@ -167,7 +177,8 @@ def _server(client: Influx2Client) -> Iterator[Item]:
                 whole = kind == "dashboard"
                 # The list names cells without what they show.
                 content = client.get(f"{path}/{one['id']}", include="properties") if whole else one
-                yield _described(kind, f"{name}/{_called(one)}", content)
+                label = f"{_escaped(name, '/')}/{_called(one)}"
+                yield _described(kind, label, content)
 
 
 def _called(one: Mapping[str, Any]) -> str:
@@ -190,7 +201,9 @@ def _lasting(content: Any) -> Any:
             if name not in VOLATILE and not name.startswith(MOVING)
         }
     if isinstance(content, list):
-        return sorted(map(_lasting, content), key=lambda one: json.dumps(one, sort_keys=True))
+        lasting = list(map(_lasting, content))
+        in_any_order = all(isinstance(one, dict) for one in lasting)
+        return sorted(lasting, key=rfc8785.dumps) if in_any_order else lasting
     # Canonical JSON knows no integers beyond 2^53.
     return str(content) if isinstance(content, int) else content
 
@@ -204,17 +217,19 @@ def _kept_seconds(bucket: Mapping[str, Any]) -> int:
 def _points(client: Influx2Client, bucket: Bucket, windows: Windows) -> Iterator[Item]:
     begin = windows.begins[bucket.id]
     for measurement, seen in _tallies(client, bucket, EVER[0], begin).items():
-        yield _whole(EXPIRING, f"{bucket.label}.{measurement}", seen)
+        yield _whole(EXPIRING, _dotted(bucket.label, measurement), seen)
     for measurement, seen in _tallies(client, bucket, begin, windows.boundary).items():
-        label = f"{bucket.label}.{measurement}"
+        label = _dotted(bucket.label, measurement)
         yield _whole(CLOSED, label, seen)
         yield Item(kind="series", name=label, count=len(seen.series))
         for name, types in seen.fields.items():
-            yield Item(kind="field", name=f"{label}.{name} ({', '.join(sorted(types))})")
+            yield Item(
+                kind="field", name=f"{label}.{_escaped(name, '.')} ({', '.join(sorted(types))})"
+            )
         for name in seen.tags:
-            yield Item(kind="tag", name=f"{label}.{name}")
+            yield Item(kind="tag", name=f"{label}.{_escaped(name, '.')}")
     for measurement, seen in _tallies(client, bucket, windows.boundary, EVER[1]).items():
-        label = f"{bucket.label}.{measurement}"
+        label = _dotted(bucket.label, measurement)
         yield Item(kind=OPEN, name=label, count=seen.values, comparison=Comparison.AT_LEAST)
 
 
