@@ -69,9 +69,16 @@ def flush(client: Influx2Client, context: BackupContext, chosen: Mapping[str, Bu
             for chunk in chunks:
                 manifests += chunk if name == "buckets" else b""
     for shard in shards_of(json.loads(manifests), chosen):
-        with _download(client, context, shard, NEVER) as answer:
-            if answer is not None:
-                answer.read()
+        try:
+            flush_shard(client, shard.id)
+        except Influx2Refused as error:
+            _require_expired(context, shard, error)
+
+
+def flush_shard(client: Influx2Client, shard: int) -> None:
+    """Have one shard write its cache into its files. Raise Influx2Refused."""
+    with _download(client, shard, NEVER) as answer:
+        answer.read()
 
 
 def back_up_metadata(client: Influx2Client, context: BackupContext) -> list[Mapping[str, Any]]:
@@ -120,11 +127,15 @@ def back_up_shard(client: Influx2Client, context: BackupContext, shard: Shard) -
     None if retention took the shard away meanwhile. Raise BackupFailed if it is gone otherwise,
     or came as half an archive.
     """
-    with _download(client, context, shard) as response:
-        if response is None:
-            return None
-        with context.artifact(shard.artifact) as sink:
+    try:
+        with (
+            _download(client, shard.id) as response,
+            context.artifact(shard.artifact) as sink,
+        ):
             digest, complete = _read_archive(response, sink, shard)
+    except Influx2Refused as error:
+        _require_expired(context, shard, error)
+        return None
     if not complete:
         with context.artifact(shard.exported) as sink:
             window = nanoseconds(shard.begin), nanoseconds(shard.end)
@@ -135,38 +146,36 @@ def back_up_shard(client: Influx2Client, context: BackupContext, shard: Shard) -
 
 def digest_of_shard(client: Influx2Client, context: BackupContext, shard: Shard) -> str | None:
     """The digest that ``back_up_shard`` would give back, with nothing stored."""
-    with _download(client, context, shard) as response:
-        return _read_archive(response, _Nowhere(), shard)[0] if response else None
+    try:
+        with _download(client, shard.id) as response:
+            return _read_archive(response, _Nowhere(), shard)[0]
+    except Influx2Refused as error:
+        _require_expired(context, shard, error)
+        return None
 
 
 @contextmanager
-def _download(
-    client: Influx2Client, context: BackupContext, shard: Shard, since: str = ""
-) -> Iterator[httpx.Response | None]:
-    """A shard's archive as it comes, of files newer than an instant.
-
-    None if retention took the shard away meanwhile.
-    """
+def _download(client: Influx2Client, shard: int, since: str = "") -> Iterator[httpx.Response]:
+    """A shard's archive as it comes, of files newer than an instant. Raise Influx2Refused."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     with ExitStack() as stack:
         while True:
-            answer = client.download(f"/api/v2/backup/shards/{shard.id}", since=since)
+            answer = client.download(f"/api/v2/backup/shards/{shard}", since=since)
             try:
-                response: httpx.Response | None = stack.enter_context(answer)
+                response = stack.enter_context(answer)
                 break
             except Influx2Refused as error:
-                if error.status == NOT_FOUND and _expired(shard, context.of.clock()):
-                    response = None
-                    break
                 if error.status < httpx.codes.INTERNAL_SERVER_ERROR or time.monotonic() > deadline:
-                    problem = f"shard {shard.id} of {shard.bucket.label}: {error}"
-                    raise BackupFailed(problem) from None
+                    raise
             time.sleep(PAUSE_SECONDS)
         yield response
 
 
-def _expired(shard: Shard, now: datetime) -> bool:
-    return shard.expires is not None and shard.expires <= now
+def _require_expired(context: BackupContext, shard: Shard, error: Influx2Refused) -> None:
+    """Raise BackupFailed unless retention took the shard away meanwhile."""
+    expired = shard.expires is not None and shard.expires <= context.of.clock()
+    if error.status != NOT_FOUND or not expired:
+        raise BackupFailed(f"shard {shard.id} of {shard.bucket.label}: {error}") from None
 
 
 class _Nowhere:

@@ -23,6 +23,8 @@ from restoreproof.fingerprint import Comparison, Fingerprint, Item, settled
 METHOD = "influxdb2-values-sha256-v1"
 CLOSED, EXPIRING, OPEN = "points", "points about to expire", "points of the open window"
 MOVED = "changed at the source during the backup; widen source.lateness"
+CARRIAGE_RETURN = "\ue00d"
+"""Stands for one where it would be lost: a letter for private use."""
 EVER = (-(2**63) + 2, 2**63 - 2)
 """All nanoseconds that a point can have."""
 LONGEST_BACKUP = timedelta(hours=1)
@@ -246,19 +248,20 @@ def _tallies(client: Influx2Client, bucket: Bucket, start: int, stop: int) -> di
     for measurement, seen in found.items():
         for name, types in seen.fields.items():
             if types == {"string"}:
-                query = f'import "strings" {points} {_carriage_returns(measurement, name)}'
+                query = f'import "strings" {points} {carriage_returns(measurement, name)}'
                 with client.flux(bucket.organization_id, query) as answer:
                     for held in tally(answer).values():
                         seen.note(held)
     return found
 
 
-def _carriage_returns(measurement: str, name: str) -> str:
-    """The texts with a carriage return in them, spelt out: InfluxDB's CSV leaves it away."""
+def carriage_returns(measurement: str, name: str) -> str:
+    """The texts with carriage returns in them, spelt out: InfluxDB's CSV leaves them away."""
+    spelt = f't: "\\r", u: "{CARRIAGE_RETURN}"'
     return (
         f"|> filter(fn: (r) => r._measurement == {flux_text(measurement)}"
         f" and r._field == {flux_text(name)})"
         r" |> filter(fn: (r) => r._value =~ /\r/)"
-        r' |> map(fn: (r) => ({r with _value: strings.replaceAll(v: r._value, t: "\r",'
-        ' u: "<CR>")})) |> drop(columns: ["_start", "_stop"])'
+        f" |> map(fn: (r) => ({{r with _value: strings.replaceAll(v: r._value, {spelt})}}))"
+        ' |> drop(columns: ["_start", "_stop"])'
     )

@@ -6,9 +6,10 @@ the files of points alone and leaves those that name what was deleted: it would 
 
 import secrets
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from restoreproof.engines.influxdb2_client import Influx2Client
-from restoreproof.engines.influxdb2_content import Bucket
+from restoreproof.engines.influxdb2_content import CARRIAGE_RETURN, Bucket, carriage_returns
 from restoreproof.engines.influxdb2_points import Table, nanoseconds, values
 
 BATCH_VALUES = 5000
@@ -25,16 +26,23 @@ def exported(client: Influx2Client, bucket: Bucket, start: int, stop: int) -> It
     """
     mark = f"# restoreproof {secrets.token_hex(16)}\n".encode()
     yield mark
-    query = f'{bucket.points(start, stop)} |> drop(columns: ["_start", "_stop"])'
-    with client.flux(bucket.organization_id, query) as answer:
-        batch: list[bytes] = []
+    lines = _lines(client, bucket, bucket.points(start, stop))
+    while batch := list(islice(lines, BATCH_VALUES)):
+        yield b"".join([*batch, mark])
+
+
+def _lines(client: Influx2Client, bucket: Bucket, points: str) -> Iterator[bytes]:
+    texts = set()
+    with client.flux(bucket.organization_id, points) as answer:
         for table, time, value in values(answer):
-            batch.append(_line(table, time, value))
-            if len(batch) == BATCH_VALUES:
-                yield b"".join([*batch, mark])
-                batch.clear()
-        if batch:
-            yield b"".join([*batch, mark])
+            if table.type == "string":
+                texts.add((table.measurement, table.field))
+            yield _line(table, time, value)
+    # Written after what they stand for, they take its place.
+    for measurement, field in sorted(texts):
+        query = f'import "strings" {points} {carriage_returns(measurement, field)}'
+        with client.flux(bucket.organization_id, query) as answer:
+            yield from (_line(*value) for value in values(answer))
 
 
 def imported(
@@ -62,6 +70,8 @@ def _line(table: Table, time: str, value: str) -> bytes:
         case "unsignedLong":
             value += "u"
         case "string":
+            # InfluxDB's CSV writes every end of a line as two letters.
+            value = value.replace("\r\n", "\n").replace(CARRIAGE_RETURN, "\r")
             value = f'"{value.translate(IN_TEXTS)}"'
     measurement, field = table.measurement.translate(IN_NAMES), table.field.translate(IN_KEYS)
     return f"{measurement}{tags} {field}={value} {nanoseconds(time)}\n".encode()

@@ -14,7 +14,7 @@ from datetime import datetime
 import httpx
 
 from restoreproof.engines.contract import BackupToRestore, Restored
-from restoreproof.engines.influxdb2_backup import BUCKETS, KEY_VALUES, SQL
+from restoreproof.engines.influxdb2_backup import BUCKETS, KEY_VALUES, SQL, flush_shard
 from restoreproof.engines.influxdb2_client import Influx2Client, Influx2Refused
 from restoreproof.engines.influxdb2_content import EVER, Bucket, Windows, buckets, fingerprint
 from restoreproof.engines.influxdb2_lines import imported
@@ -107,6 +107,8 @@ class RestoredInfluxDB2(Restored):
         self.client.change(path, {"retentionRules": [one | {"everySeconds": 0} for one in rules]})
         imported(self.client, organization, bucket, holder.read(f"shard-{shard}.lines"))
         self.client.change(path, {"retentionRules": rules})
+        # What is compared is read from files, as at the source.
+        flush_shard(self.client, int(shard))
 
     def answer(self) -> str:
         def ask() -> int:
