@@ -307,4 +307,5 @@ def to_restore(backup: StoredBackup, manifest: Manifest) -> BackupToRestore:
         fingerprint=manifest.fingerprint,
         read=lambda name: backup.read(artifacts[artifact(name)]),
         read_stored=lambda name: backup.read_stored(artifacts[artifact(name)]),
+        names=frozenset(artifacts),
     )

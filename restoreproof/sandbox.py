@@ -38,6 +38,7 @@ TOKEN = f"{LABEL}.token"
 SHARED = "/restoreproof"
 """Where the shared folder is mounted in a sandbox."""
 OUTSIDE, REACHED = "a way to the network", "reached through a Unix socket"
+LOOPBACK = "127.0.0.1"
 PREFIX = f"restoreproof-{os.getpid()}-"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID")
 """All that the images' entrypoints need to give up being root."""
@@ -211,16 +212,17 @@ class Sandboxes:
         *,
         command: Callable[[str | None], Sequence[str]],
         environment: Callable[[str | None], Mapping[str, str]],
-        socket_name: str,
+        socket_name: str | None,
         port: int,
     ) -> Iterator[Sandbox]:
         """Start a server that can reach nothing, unless these sandboxes are ``reaching_out``.
 
         ``command`` and ``environment`` are given the socket's path inside the sandbox, or
-        None where the server has to listen on its port.
+        None where the server has to listen on its port: a remote engine's, and one without a
+        ``socket_name``, whose server knows no Unix sockets.
         """
         with ExitStack() as stack:
-            if self._local:
+            if self._local and socket_name is not None:
                 folder = stack.enter_context(self.folder())
                 shared = folder / "shared"
                 shared.mkdir()
@@ -234,7 +236,9 @@ class Sandboxes:
                 isolation = f"{OUTSIDE if self.reaching_out else 'no network'}; {REACHED}"
             else:
                 inside = None
-                container = DockerContainer(image.reference).with_exposed_ports(port)
+                container = DockerContainer(image.reference)
+                # Where the engine is here, nobody else has to reach the restored content.
+                container.ports[str(port)] = (LOOPBACK,) if self._local else None  # type: ignore[assignment]  # the engine's client takes an address too
                 if self.reaching_out:
                     options, isolation = {}, OUTSIDE
                 else:
@@ -248,8 +252,8 @@ class Sandboxes:
                 container=running,
                 isolation=isolation,
                 limits=self.limits,
-                socket=shared / socket_name if inside else None,
-                address=None if inside else _published(container, port),
+                socket=shared / socket_name if inside and socket_name else None,
+                address=None if inside else self._address(container, port),
                 disk=stack.enter_context(watched(running)),
             )
 
@@ -319,6 +323,21 @@ class Sandboxes:
                 if not self.kept:
                     network.remove()
 
+    def _address(self, container: DockerContainer, port: int) -> tuple[str, int]:
+        """Host and port of a running container, as this process reaches it."""
+        published = int(container.get_exposed_port(port))
+        if not self._local:
+            return container.get_container_host_ip(), published
+        try:
+            socket.create_connection((LOOPBACK, published), timeout=1).close()
+        except OSError:
+            # This process is in a container itself, beside the one that it started.
+            wrapped = container.get_wrapped_container()
+            wrapped.reload()
+            (network,) = wrapped.attrs["NetworkSettings"]["Networks"].values()
+            return str(network["IPAddress"]), port
+        return LOOPBACK, published
+
     def labels(self, role: str) -> dict[str, str]:
         """Labels by which ``clean`` knows what a killed run of this machine left."""
         return {
@@ -327,7 +346,3 @@ class Sandboxes:
             f"{LABEL}.host": socket.gethostname(),
             f"{LABEL}.process": str(os.getpid()),
         }
-
-
-def _published(container: DockerContainer, port: int) -> tuple[str, int]:
-    return container.get_container_host_ip(), int(container.get_exposed_port(port))

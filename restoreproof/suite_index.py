@@ -33,15 +33,15 @@ class Scope(StrEnum):
 class Declaration:
     """One check as its suite declares it.
 
-    ``engine``, ``coverage`` and ``when`` (what a component must have: a schedule, jobs) narrow
-    where it applies, ``only="newest"`` to the newest recovery point, ``only="fingerprinted"``
-    to those at which the source was looked at. ``proves`` names the promises of the policy for
-    which it gives evidence; ``content`` is every kind of coverage.
+    ``engine`` (or several), ``coverage`` and ``when`` (what a component must have: a schedule,
+    jobs) narrow where it applies, ``only="newest"`` to the newest recovery point,
+    ``only="fingerprinted"`` to those at which the source was looked at. ``proves`` names the
+    promises of the policy for which it gives evidence; ``content`` is every kind of coverage.
     """
 
     id: str
     severity: Severity
-    engine: str | None
+    engines: tuple[str, ...]
     coverage: str | None
     when: str | None
     only: str
@@ -55,7 +55,7 @@ class Declaration:
     def applies(self, audited: ComponentAudit) -> bool:
         """Whether the check is asked of a component."""
         return (
-            self.engine in (None, audited.component.engine)
+            (not self.engines or audited.component.engine in self.engines)
             and (self.coverage is None or self.coverage in audited.component.coverage)
             and (self.when is None or bool(getattr(audited, self.when)))
         )
@@ -145,7 +145,7 @@ def _declarations(path: Path, source: bytes) -> Iterator[Declaration]:
         yield Declaration(
             id=identifier,
             severity=severity,
-            engine=options.get("engine"),
+            engines=_several(options.get("engine", ())),
             coverage=options.get("coverage"),
             when=options.get("when"),
             only=options.get("only", ""),
@@ -156,6 +156,10 @@ def _declarations(path: Path, source: bytes) -> Iterator[Declaration]:
             file=path.name,
             function=node.name,
         )
+
+
+def _several(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _would_run_unseen(node: ast.stmt) -> bool:

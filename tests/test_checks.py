@@ -20,7 +20,7 @@ QUESTION = Question("ABC-001", "wiki", "wiki-1")
 def declaration(**changes: object) -> Declaration:
     """A check of every recovery point."""
     facts = {
-        "id": "ABC-001", "severity": Severity.HIGH, "engine": None, "coverage": None,
+        "id": "ABC-001", "severity": Severity.HIGH, "engines": (), "coverage": None,
         "when": None, "only": "", "proves": ("content",), "scope": Scope.TARGET,
         "title": "A claim.", "description": "Why.", "file": "test_one.py",
         "function": "test_claim",
@@ -135,8 +135,8 @@ def test_component_check_is_asked_once_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("narrowed", "expected"),
     [
-        ({"engine": "git"}, {"playbooks", "wiki"}),
-        ({"engine": "mysql"}, set()),
+        ({"engines": ("git",)}, {"playbooks", "wiki"}),
+        ({"engines": ("mysql",)}, set()),
         ({"coverage": "playbook"}, {"playbooks"}),
         ({"coverage": "data"}, {"wiki"}),
         ({"when": "schedule"}, {"playbooks"}),

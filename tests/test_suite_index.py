@@ -44,7 +44,7 @@ def test_check_is_read(tmp_path: Path) -> None:
     (found,) = read_suites(tmp_path).declarations
 
     assert found == Declaration(
-        id="ABC-001", severity=Severity.HIGH, engine=None, coverage=None, when=None,
+        id="ABC-001", severity=Severity.HIGH, engines=(), coverage=None, when=None,
         only="", proves=("content",), scope=Scope.TARGET, title="It is so.",
         description="Because it is, and was.", file="test_one.py", function="test_claim",
     )  # fmt: skip
@@ -90,7 +90,7 @@ def test_real_check_is_ready_for_the_report(declaration: Declaration) -> None:
     assert declaration.title != declaration.function
     assert len(declaration.title) <= 90
     assert declaration.proves
-    assert declaration.engine in (None, *engines.names())
+    assert set(declaration.engines) <= set(engines.names())
     assert declaration.coverage in (None, *COVERAGE_KINDS)
     known = {field.name for field in dataclasses.fields(ComponentAudit)} | set(vars(ComponentAudit))
     assert declaration.when is None or declaration.when in known

@@ -104,7 +104,7 @@ class BackupToRestore:
     """A stored backup whose artifacts have been checked against the manifest.
 
     ``read(name)`` gives an artifact's content in chunks, ``read_stored(name)`` the same as it is
-    stored: one zstd stream. Raise RestoreFailed if it is not there.
+    stored: one zstd stream. Raise RestoreFailed if it is not there; ``names`` says what is.
     """
 
     position: str
@@ -113,6 +113,7 @@ class BackupToRestore:
     fingerprint: Fingerprint
     read: Callable[[str], Iterator[bytes]]
     read_stored: Callable[[str], Iterator[bytes]]
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

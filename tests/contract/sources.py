@@ -50,6 +50,10 @@ class Source(ABC):
     image: Image | None = None
     artifact: str
     faults: tuple[Fault, ...]
+    has_socket = True
+    """Whether its server can be reached through a Unix socket; a repository has no server."""
+    keeps_secrets: frozenset[str] = frozenset()
+    """Artifacts in which the server itself keeps the secrets that it knows."""
 
     @property
     @abstractmethod
