@@ -14,6 +14,7 @@ A backup that cannot be restored is no exception but a result, so it is not in t
     │   └── IdentityUnusable
     └── InfrastructureError       exit code 3: could not tell
         ├── CatalogCorrupt
+        ├── LedgerCorrupt
         └── SandboxTrouble
 """
 
@@ -95,6 +96,10 @@ class InfrastructureError(RestoreProofError):
 
 class CatalogCorrupt(InfrastructureError):
     """The vault's catalog cannot be read, so nobody can say what the vault holds."""
+
+
+class LedgerCorrupt(InfrastructureError):
+    """The archive's ledger of runs was damaged or edited, so no run can be entered in it."""
 
 
 class SandboxTrouble(InfrastructureError):
