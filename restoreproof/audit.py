@@ -6,7 +6,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,12 @@ from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.earlier_runs import read_earlier_runs
 from restoreproof.engines.contract import Clock
-from restoreproof.errors import IdentityUnusable, InfrastructureError, OutputUnwritable
+from restoreproof.errors import (
+    IdentityUnusable,
+    InfrastructureError,
+    LedgerCorrupt,
+    OutputUnwritable,
+)
 from restoreproof.estate import (
     open_components,
     open_vault,
@@ -28,6 +33,7 @@ from restoreproof.estate import (
     seal_stream,
 )
 from restoreproof.evidence import CheckRecord, Environment, Evidence, Verdict
+from restoreproof.ledger import Ledger, earlier_runs, position_after
 from restoreproof.policy import Policy, PolicyDocument
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
@@ -72,6 +78,7 @@ class AuditRun:
         self.components: list[ComponentAudit] = []
         self.answers: dict[Question, Answer] = {}
         self.broken_suites: dict[str, str] = {}
+        self.ledger = Ledger(options.archive)
         self._observed: Environment | None = None
         self._folder: RunFolder | None = None
         self._held = ExitStack()
@@ -92,8 +99,9 @@ class AuditRun:
         if self.options.backups:
             probe(self.components)
             prepare_vault(self.vault)
-        # What the catalog holds must be known before anything is added to it.
+        # What catalog and ledger hold must be known before anything is added to them.
         self.vault.catalog.events()
+        self.ledger.entries()
         # Nothing may be pruned that is about to be restored.
         self._held.enter_context(self.vault.reading("auditing", self.started_at))
         images = [audited.image for audited in self.components if audited.image]
@@ -174,33 +182,54 @@ class AuditRun:
         """
         assert self._folder is not None
         assert self._observed is not None
-        evidence = records.evidence(self, self._observed).sealed()
-        self.progress("writing evidence and report")
-        try:
-            evidence.write(self._folder.path / "evidence.json")
-        except OSError as error:
-            raise unwritable(self._folder.path, error) from None
-        problem = ""
-        try:
-            write_once(self._folder.path / "report.pdf", self._signed_report(evidence))
-            self.progress("report signed, and verified as a reader would")
-        except Exception as error:  # noqa: BLE001  # whatever it is, the evidence must not be lost
-            problem = f"no report could be made: {type(error).__name__}: {error}"
-        self.progress.close_log()
-        self._held.close()
-        folder = self._folder.publish()
-        if problem:
+        with ExitStack() as stack:
+            with suppress(OSError):
+                stack.enter_context(self.ledger.held())
+            evidence = self._evidence(self._observed)
+            self.progress("writing evidence and report")
+            try:
+                evidence.write(self._folder.path / "evidence.json")
+            except OSError as error:
+                raise unwritable(self._folder.path, error) from None
+            problem = ""
+            try:
+                self._write_report(evidence)
+                self.progress("report signed, and verified as a reader would")
+            except Exception as error:  # noqa: BLE001  # the evidence must not be lost
+                problem = f"no report could be made: {type(error).__name__}: {error}"
+            self.progress.close_log()
+            self._held.close()
+            folder = self._folder.publish()
             mend = f"mend the cause, then: restoreproof report {folder / 'evidence.json'}"
+            try:
+                self.ledger.enter(evidence, folder)
+            except (LedgerCorrupt, OSError) as error:
+                problem = problem or f"the run could not be entered in the ledger: {error}"
+        if problem:
             raise InfrastructureError(problem, where=str(folder), mend=mend)
         return evidence, folder
 
-    def _signed_report(self, evidence: Evidence) -> bytes:
+    def _evidence(self, observed: Environment) -> Evidence:
+        evidence = records.evidence(self, observed)
+        try:
+            entries = self.ledger.entries()
+        except LedgerCorrupt:
+            # It was sound when the run began. The run's own evidence is kept all the same.
+            return evidence.sealed()
+        place = {
+            "ledger": position_after(entries),
+            "earlier_runs": earlier_runs(entries, evidence.policy.estate),
+        }
+        return evidence.model_copy(update=place).sealed()
+
+    def _write_report(self, evidence: Evidence) -> None:
         # WeasyPrint takes a second to import, which only a finished run has to spend.
         from restoreproof import report  # noqa: PLC0415
 
         signed = signing.sign(report.render(evidence), self.identity, now=self.clock())
         verification.verify(signed, self.identity.trust, now=self.clock())
-        return signed
+        write_once(self.folder / "report.pdf", signed)
+        write_once(self.folder / "report.html", report.page(evidence, screen=True).encode())
 
     @property
     def trust_file(self) -> Path | None:

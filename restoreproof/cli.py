@@ -27,10 +27,15 @@ policy_app = typer.Typer(no_args_is_help=True, help="Work with policies.")
 app.add_typer(policy_app, name="policy")
 catalog_app = typer.Typer(no_args_is_help=True, help="Work with a vault's catalog.")
 app.add_typer(catalog_app, name="catalog")
+ledger_app = typer.Typer(no_args_is_help=True, help="Work with the ledger of all runs.")
+app.add_typer(ledger_app, name="ledger")
 
 PolicyArgument = Annotated[Path, typer.Argument(help="The policy file.", metavar="POLICY")]
 OutOption = Annotated[Path, typer.Option("--out", help="Where reports land.", metavar="DIR")]
 ARCHIVE = Path("reports/archive")
+ArchiveOption = Annotated[
+    Path, typer.Option("--archive", help="Where reports landed.", metavar="DIR")
+]
 
 
 class ScheduleFormat(StrEnum):
@@ -282,7 +287,9 @@ def policy_explain(policy: PolicyArgument) -> None:
 @app.command("report")
 def make_report(
     evidence: Annotated[Path, typer.Argument(help="evidence.json of a run.")],
-    to: Annotated[Path, typer.Option("--to", help="The PDF to write.")] = Path("report.pdf"),
+    to: Annotated[Path, typer.Option("--to", help="The PDF, or .html, to write.")] = Path(
+        "report.pdf"
+    ),
     identity: Annotated[
         Path | None, typer.Option(help=f"PKCS#12 to sign with; passphrase in {PASSPHRASE}.")
     ] = None,
@@ -303,6 +310,30 @@ def verify(
     with _reported():
         authentic = _module("offline").verify_file(report, trust, typer.echo)
     raise typer.Exit(0 if authentic else 1)
+
+
+@ledger_app.command("verify")
+def ledger_verify(
+    archive: ArchiveOption = ARCHIVE,
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option("--anchor", help="An entry kept elsewhere; repeatable.", metavar="SEQ:HASH"),
+    ] = None,
+) -> None:
+    """Prove that no run was edited, dropped, swapped or missed. Exit 0 only if so."""
+    with _reported():
+        sound = _module("ledger_audit").verify_ledger(archive, anchor or (), typer.echo)
+    raise typer.Exit(0 if sound else 1)
+
+
+@app.command()
+def history(
+    archive: ArchiveOption = ARCHIVE,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page instead.")] = None,
+) -> None:
+    """Show verdicts, RPO and RTO of all runs that the ledger names."""
+    with _reported():
+        _module("history").show(archive, html, Progress())
 
 
 @app.command()

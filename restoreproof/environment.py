@@ -1,6 +1,8 @@
 """What a run ran with: versions, images, engine and clock, so that it can be repeated."""
 
+import getpass
 import importlib.metadata
+import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -19,6 +21,10 @@ PACKAGES = (
 )  # fmt: skip
 
 
+PIPELINES = ("GITHUB_WORKFLOW_REF", "CI_JOB_URL", "BUILD_URL")
+"""Where GitHub, GitLab and Jenkins say which job it is that runs."""
+
+
 def observe(images: Sequence[Image], suites_sha256: str, now: datetime) -> Environment:
     """Describe the environment of this process."""
     return Environment(
@@ -28,6 +34,7 @@ def observe(images: Sequence[Image], suites_sha256: str, now: datetime) -> Envir
         python_version=platform.python_version(),
         platform=f"{platform.system()} {platform.release()} {platform.machine()}",
         docker_engine=_engine(),
+        operator=_operator(),
         clock=f"system clock, UTC, {now:%Y-%m-%dT%H:%M:%SZ} at the start; {_synchronised()}",
         packages=tuple(
             Package(name=name, version=importlib.metadata.version(name)) for name in PACKAGES
@@ -42,6 +49,16 @@ def observe(images: Sequence[Image], suites_sha256: str, now: datetime) -> Envir
             for image in sorted(set(images), key=lambda image: image.reference)
         ),
     )
+
+
+def _operator() -> str:
+    """Account and machine, and the pipeline where one says its name."""
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):
+        account = f"user {os.getuid()}"
+    job = next((os.environ[name] for name in PIPELINES if os.environ.get(name)), "")
+    return f"{account} on {platform.node()}{f', pipeline {job}' if job else ''}"
 
 
 def _engine() -> str:
@@ -59,7 +76,7 @@ def _source_commit() -> str | None:
         return None
     try:
         commit = _output(["git", "-C", str(root), "rev-parse", "HEAD"])
-        changed = _output(["git", "-C", str(root), "status", "--porcelain"])
+        changed = _output(["git", "--no-optional-locks", "-C", str(root), "status", "--porcelain"])
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{commit} (changed since)" if changed else commit

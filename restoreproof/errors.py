@@ -15,6 +15,7 @@ A backup that cannot be restored is no exception but a result, so it is not in t
     └── InfrastructureError       exit code 3: could not tell
         ├── CatalogCorrupt
         ├── VaultBusy
+        ├── LedgerCorrupt
         └── SandboxTrouble
 """
 
@@ -100,6 +101,10 @@ class CatalogCorrupt(InfrastructureError):
 
 class VaultBusy(InfrastructureError):
     """Another process works on the same component or vault; nothing was done."""
+
+
+class LedgerCorrupt(InfrastructureError):
+    """The archive's ledger of runs was damaged or edited, so no run can be entered in it."""
 
 
 class SandboxTrouble(InfrastructureError):

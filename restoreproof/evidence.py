@@ -88,6 +88,10 @@ class PolicyRecord(Record):
     estate: str
     owner: str
     objectives: Objectives
+    restoration_criteria: tuple[str, ...] = ()
+    frameworks: tuple[str, ...] = ()
+    """Frameworks of controls that the report maps its checks to."""
+    paper: Literal["A4", "letter"] = "A4"
 
 
 class Package(Record):
@@ -116,6 +120,8 @@ class Environment(Record):
     platform: str
     docker_engine: str
     clock: str
+    operator: str = ""
+    """Who ran the audit: the account and machine, and the pipeline if one did."""
     packages: tuple[Package, ...]
     images: tuple[ImageRecord, ...]
 
@@ -294,6 +300,12 @@ class ComponentRecord(Record):
     week: WeekRecord | None = None
     """The week of the run; None without a schedule."""
 
+    @property
+    def rpo(self) -> timedelta | None:
+        """The largest of the three figures, which is the one that counts."""
+        figures = (self.rpo_promised, self.rpo_kept, self.rpo_measured)
+        return max((one.value for one in figures if one.value is not None), default=None)
+
 
 class Run(Record):
     """Which run this was."""
@@ -304,6 +316,31 @@ class Run(Record):
     command: str
     seed: int
     interrupted: bool
+
+
+class EarlierResult(Record):
+    """What an earlier run found of one component; ``rpo`` is the largest of its three figures."""
+
+    component: str
+    verdict: Verdict
+    rpo: Duration | None = Field(alias="rpo_seconds")
+    rto: Duration | None = Field(alias="rto_seconds")
+
+
+class EarlierRun(Record):
+    """A run before this one, as the ledger has it."""
+
+    run: str
+    finished_at: datetime
+    verdict: Verdict
+    results: tuple[EarlierResult, ...]
+
+
+class LedgerPosition(Record):
+    """Where this run stands in the ledger: its number, and the hash of the entry before it."""
+
+    sequence: int
+    previous: str
 
 
 class Seal(Record):
@@ -332,6 +369,8 @@ class Evidence(Record):
     """From which RPO kept, missed and failed runs can be worked out again."""
     exclusions: tuple[str, ...]
     environment: Environment
+    earlier_runs: tuple[EarlierRun, ...] = ()
+    ledger: LedgerPosition | None = None
     seal: Seal | None = None
 
     @property

@@ -11,7 +11,10 @@ from restoreproof.wording import headline
 
 
 def remake(source: Path, to: Path, identity: Path | None, passphrase: str | None) -> bool:
-    """Write the report of stored evidence. Return whether it was signed. Raise UserError."""
+    """Write the report of stored evidence, as HTML if the name says so.
+
+    Return whether it was signed. Raise UserError.
+    """
     mend = "give the evidence.json of a run"
     found = evidence.parse(_read(source, mend), where=str(source))
     now = system_clock()
@@ -23,17 +26,20 @@ def remake(source: Path, to: Path, identity: Path | None, passphrase: str | None
     # Verifying needs no typesetting library, so only this function loads it.
     from restoreproof import report  # noqa: PLC0415
 
-    pdf = report.render(found)
-    if signer:
-        pdf = signing.sign(pdf, signer, now=now)
+    if to.suffix == ".html":
+        content = report.page(found, screen=True).encode()
+    elif signer:
+        content = signing.sign(report.render(found), signer, now=now)
+    else:
+        content = report.render(found)
     try:
-        write_once(to, pdf, mode=0o644)
+        write_once(to, content, mode=0o644)
     except FileExistsError:
         raise _taken(to) from None
     except OSError as error:
         mend = "name a file in a folder that this user may write with --to"
         raise OutputUnwritable(f"{error.strerror}", where=str(to), mend=mend) from None
-    return signer is not None
+    return signer is not None and to.suffix != ".html"
 
 
 def verify_file(path: Path, trust: Path, tell: Callable[[str], None]) -> bool:
@@ -53,6 +59,8 @@ def verify_file(path: Path, trust: Path, tell: Callable[[str], None]) -> bool:
     tell(f"  signed at  {proved.signed_at:%Y-%m-%d %H:%M:%S} UTC, by the signer's own clock")
     tell(f"  level      {proved.level}; every byte of the file is covered")
     tell(f"  evidence   attached, seal sha256:{proved.evidence.seal.digest} confirmed")
+    if place := proved.evidence.ledger:
+        tell(f"  ledger     entry {place.sequence}, after the entry with hash {place.previous}")
     tell(f"  file       sha256:{proved.file_sha256}")
     tell("  not proved: that the signer's clock was right; whether the certificate was revoked")
     return True

@@ -21,10 +21,11 @@ from pydantic import (
     Field,
     WithJsonSchema,
     create_model,
+    field_validator,
     model_validator,
 )
 
-from restoreproof import engines
+from restoreproof import controls, engines
 from restoreproof.durations import DURATION, Duration, parse_duration
 from restoreproof.references import Secret, SourceModel
 from restoreproof.sizes import Size
@@ -189,6 +190,22 @@ class Signing(PolicyModel):
     passphrase: Secret
 
 
+class Report(PolicyModel):
+    """How reports look: their paper, and the frameworks of controls that they map checks to."""
+
+    paper: Literal["A4", "letter"] = "A4"
+    frameworks: tuple[str, ...] = ()
+
+    @field_validator("frameworks")
+    @classmethod
+    def _known_frameworks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in controls.names():
+                known = ", ".join(controls.names())
+                raise ValueError(f"no framework {name!r}; choose from {known}")
+        return names
+
+
 class Audit(PolicyModel):
     """How audits go about it: which backups are restored, and what findings may say.
 
@@ -218,6 +235,7 @@ class Policy(PolicyModel):
     vault: Vault
     signing: Signing | None = None
     audit: Audit = Audit()
+    report: Report = Report()
     components: dict[Annotated[str, Field(pattern=COMPONENT_NAME)], Component] = Field(min_length=1)
 
 

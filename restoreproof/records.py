@@ -111,6 +111,9 @@ def _policy(run: AuditRun) -> PolicyRecord:
             rto=objectives.rto,
             restore_test_every=objectives.restore_test_every,
         ),
+        restoration_criteria=run.policy.restoration_criteria,
+        frameworks=run.policy.report.frameworks,
+        paper=run.policy.report.paper,
     )
 
 

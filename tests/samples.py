@@ -193,6 +193,56 @@ def agama(*, copies: int = 1, days: int = 4) -> Evidence:
     ).sealed()
 
 
+def large(*, components: int = 50, checks: int = 1_000, findings: int = 0) -> Evidence:
+    """A run over many components with two backups each; so many of its checks failed."""
+    names = [f"mysql-{number:02}" for number in range(1, components + 1)]
+    population = {name: _backups(name, 3)[::2] for name in names}
+    kinds = ("VLT-001", "RST-001", "RST-002", "RST-003", "SQL-001")
+    found = []
+    for number in range(checks):
+        name = names[number % components]
+        turn = number // components
+        failed = number < findings
+        found.append(
+            check(
+                kinds[turn % len(kinds)],
+                Verdict.FAILED if failed else Verdict.PASSED,
+                component=name,
+                of=population[name][turn // len(kinds) % 2],
+                examined=14 + turn,
+                expected=f"{14 + turn} items as in the fingerprint",
+                seen=f"{7 if failed else 14 + turn} of {14 + turn} equal",
+                remedy="take a new full backup, and look for what damaged this one"
+                if failed
+                else "",
+            )
+        )
+    broken = {one.component for one in found if one.verdict is Verdict.FAILED}
+    return Evidence(
+        run=run(),
+        policy=policy(),
+        verdict=Verdict.FAILED if findings else Verdict.PASSED,
+        verdict_reason=f"{findings} checks failed" if findings else "every promise was proven",
+        components=tuple(
+            component(
+                name, Verdict.FAILED if name in broken else Verdict.PASSED, "One of many databases"
+            )
+            for name in names
+        ),
+        promises=tuple(
+            one
+            for name in names
+            for one in _promises(name, Verdict.FAILED if name in broken else Verdict.PASSED)
+        ),
+        checks=tuple(found),
+        jobs=(),
+        backups=tuple(one for name in names for one in population[name]),
+        attempts=tuple(attempt(one) for name in names for one in population[name]),
+        exclusions=tuple(f"{name}: the policy promises no retention" for name in names),
+        environment=environment(),
+    ).sealed()
+
+
 def compliant() -> Evidence:
     """A run over one component in which nothing is left to be desired."""
     population = _backups("mysql", 4)

@@ -13,6 +13,7 @@ from restoreproof import resources
 
 PACKAGE = Path(restoreproof.__file__).parent
 DATA = {"evidence", "errors", "storage", "resources"}
+PICTURES = {f"pictures.{path.stem}" for path in (PACKAGE / "pictures").glob("*.py")} | {"pictures"}
 AUDIT = {"vault", "catalog", "audit", "plugin", "cli", "estate", "jobs", "restore",
          "component_audit", "records", "checks", "recovery_points", "restore_command"}  # fmt: skip
 
@@ -75,7 +76,12 @@ def test_this_test_sees_imports() -> None:
         ("signing", {"errors", "storage"}),
         ("verification", {*DATA, "wording", "signing"}),
         ("week_picture", {"evidence", "wording"}),
-        ("report", {*DATA, "wording", "week_picture"}),
+        ("report_parts", {"evidence"}),
+        ("controls", {"errors", "evidence", "resources"}),
+        ("templates", {"evidence", "resources", "week_picture", "wording", *PICTURES}),
+        ("report", {*DATA, "controls", "wording", "report_parts", "templates", *PICTURES}),
+        ("ledger", {"errors", "evidence", "storage"}),
+        ("ledger_audit", {"clock", "errors", "evidence", "ledger", "wording"}),
         ("breakdown", set()),
         ("fingerprint", {"breakdown"}),
         ("manifest", {"fingerprint"}),
@@ -132,6 +138,12 @@ def test_only_the_plugin_imports_pytest() -> None:
     assert users == {"plugin"}
 
 
+@pytest.mark.parametrize("name", sorted(PICTURES - {"pictures", "pictures.__init__"}))
+def test_pictures_know_only_evidence(name: str) -> None:
+    """A picture is a function of the evidence, so it can be drawn again from that alone."""
+    assert ours(MODULES[name]) <= {"evidence", "wording", *PICTURES}
+
+
 @pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.name)
 def test_suites_import_nothing_of_ours(suite: Path) -> None:
     """A check asks for fixtures; it could stand in another project."""
@@ -163,6 +175,8 @@ def test_engines_do_not_know_each_other() -> None:
         ("verification", "docker testcontainers pymysql httpx git pytest weasyprint jinja2"),
         ("report", "docker testcontainers pymysql httpx git pytest"),
         ("policy_file", "pytest weasyprint pyhanko"),
+        ("ledger_audit", "docker testcontainers pymysql httpx git pytest weasyprint jinja2"),
+        ("history", "docker testcontainers pymysql httpx git pytest weasyprint"),
         ("cli", "docker testcontainers pymysql pytest weasyprint pyhanko pydantic"),
         ("errors", "pydantic docker"),
     ],

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,14 @@ from weasyprint.urls import FatalURLFetchingError
 
 from restoreproof import report, wording
 from restoreproof.errors import UserError
-from restoreproof.evidence import Evidence, Severity, Verdict, parse
+from restoreproof.evidence import (
+    EarlierResult,
+    EarlierRun,
+    Evidence,
+    Severity,
+    Verdict,
+    parse,
+)
 from restoreproof.signing import create_identity, load_identity, sign
 
 NOW = datetime(2026, 7, 3, 10, 0, tzinfo=UTC)
@@ -328,6 +336,8 @@ def test_pictures_have_words(evidence: Evidence, pdf: bytes) -> None:
     told = [words for words in alternatives if words.startswith("Timeline of the restore of")]
     assert len(told) == len(evidence.attempts)
     assert any("load full backup 3.9 s" in words for words in told)
+    for picture in ("Coverage matrix. mysql: 2 of 7 promises proven", "Recovery points in the"):
+        assert any(words.startswith(picture) for words in alternatives)
 
 
 @pytest.mark.parametrize(
@@ -377,12 +387,112 @@ def test_right_to_left_text_stays_by_itself() -> None:
     assert wording.printable("naïve 数据 ✓\n") == "naïve 数据 ✓\n"
 
 
-def test_time_axes_have_few_round_ticks() -> None:
-    """Whatever the span, a time axis has between three and seven labels."""
-    for exponent in range(-3, 8):
-        for factor in (1, 1.7, 3.3, 9.9):
-            span = timedelta(seconds=factor * 10**exponent)
-            found = report.ticks(span)
-            assert 2 <= len(found) <= 7
-            assert found[0] == timedelta()
-            assert found[-1] <= span + timedelta(milliseconds=1)
+def test_pages_are_of_the_paper_that_the_policy_names(evidence: Evidence, pdf: bytes) -> None:
+    """A4 unless the policy asks for letter; what is 174 mm wide fits on both."""
+    letter = evidence.policy.model_copy(update={"paper": "letter"})
+
+    assert round(PdfReader(io.BytesIO(pdf)).pages[0].mediabox.width) == 595
+    assert "size: letter;" in report.page(samples.seal(evidence, policy=letter))
+
+
+def test_page_for_the_screen_stands_alone(evidence: Evidence) -> None:
+    """It refers to nothing outside itself, forbids scripts, and says that the PDF counts."""
+    page = report.page(hostile(evidence), screen=True)
+
+    assert not re.search(r"(?:src|href)=\"(?!#)", page)
+    assert "@page" not in page
+    assert "<script" not in page
+    assert "default-src 'none'" in page
+    assert "What counts is the signed <strong>report.pdf</strong>" in page
+    assert page.count("<h2") >= 14
+
+
+def test_components_of_any_name_are_drawn(evidence: Evidence) -> None:
+    """Markup, right-to-left words and endless names do no harm in tables or pictures."""
+    hebrew = "\u05e9\u05dc\u05d5\u05dd"
+    names = ("<b>bold</b>", f"{hebrew}\u202e", "x" * 10_000)
+    one = evidence.components[0]
+    named = samples.seal(
+        evidence,
+        components=tuple(one.model_copy(update={"name": name}) for name in names),
+        backups=tuple(evidence.backups[0].model_copy(update={"component": name}) for name in names),
+        promises=tuple(
+            evidence.promises[0].model_copy(update={"component": name}) for name in names
+        ),
+        checks=(),
+        attempts=(),
+    )
+    content = report.render(named)
+
+    assert "<b>bold</b>" in text_of(content)
+    assert "<b>" not in report.page(named)
+    assert "\u202e" not in report.page(named)
+    assert len(PdfReader(io.BytesIO(content)).pages) < 25
+
+
+def test_findings_without_end_are_counted(evidence: Evidence) -> None:
+    """Of a hundred thousand findings the most severe are told in full, the rest as numbers."""
+    finding = next(check for check in evidence.checks if check.verdict is Verdict.FAILED)
+    endless = evidence.model_copy(update={"checks": (finding,) * 100_000})
+    page = report.page(endless)
+
+    assert "100,000 checks failed or met an error" in page
+    assert "99,750 further findings" in page
+    assert len(page) < 3_000_000
+
+
+def test_no_row_of_a_table_stands_alone(evidence: Evidence) -> None:
+    """Wherever a long table breaks, two of its rows or more are on either side."""
+    promise = evidence.promises[0].model_copy(update={"reason": "", "checks": ()})
+    for count in (27, 41):
+        many = tuple(
+            promise.model_copy(update={"promise": f"promise-{number:03}"})
+            for number in range(count)
+        )
+        content = report.render(samples.seal(evidence, promises=many, checks=()))
+        for page in PdfReader(io.BytesIO(content)).pages:
+            assert page.extract_text().count("promise-") != 1
+
+
+def test_exclusions_that_say_the_same_are_told_once() -> None:
+    """Fifty components without retention are one line, with their names."""
+    many = samples.large(components=50, checks=50)
+    page = report.page(many)
+
+    assert len(many.exclusions) == 50
+    assert page.count("<li>the policy promises no retention: mysql-01, mysql-02") == 2
+
+
+def test_trend_is_drawn_of_earlier_runs(evidence: Evidence) -> None:
+    """Earlier runs are in a chart with words and in a table; none are told to be none."""
+    earlier = tuple(
+        EarlierRun(
+            run=f"run-{month}",
+            finished_at=NOW - timedelta(days=31 * (7 - month)),
+            verdict=Verdict.PASSED,
+            results=tuple(
+                EarlierResult(
+                    component=one.name,
+                    verdict=Verdict.PASSED,
+                    rpo=None if month == 3 else timedelta(minutes=month * 20),
+                    rto=timedelta(seconds=month),
+                )
+                for one in evidence.components
+            ),
+        )
+        for month in range(1, 7)
+    )
+    page = report.page(samples.seal(evidence, earlier_runs=earlier))
+
+    assert "Trend over 7 runs from 2025-12-29" in page
+    assert "mysql: RPO 20 min to 24 h, RTO 1 s to 6.5 s" in page
+    assert all(f"run-{month}" in page for month in range(1, 7))
+    assert "No earlier run is known" in report.page(evidence)
+
+
+def test_large_estates_are_whole() -> None:
+    """Fifty components and two hundred findings: every one has its entry."""
+    page = report.page(samples.large(components=50, checks=1_000, findings=200))
+
+    assert all(f"Component mysql-{number:02} " in page for number in range(1, 51))
+    assert all(f"<h3>F{number} " in page for number in range(1, 201))

@@ -105,9 +105,21 @@ def test_junit_and_log_are_there(healthy: Finished) -> None:
     assert {path.name for path in healthy.folder.iterdir()} == {
         "evidence.json",
         "junit.xml",
+        "report.html",
         "report.pdf",
         "run.log",
     }
+
+
+def test_run_is_in_the_ledger(healthy: Finished) -> None:
+    """It is entered with its files, where its own evidence says, and verifies as sound."""
+    place = healthy.evidence.ledger
+    assert place is not None
+    assert place.sequence == 1
+    arguments = ("ledger", "verify", "--archive", healthy.archive)
+    verified = run((*COMMAND, *arguments), {}, healthy.archive)
+    assert verified.code == 0
+    assert f"anchor      {place.sequence}:" in verified.output
 
 
 def test_no_secret_is_anywhere(healthy: Finished, healthy_vault: Path, agama: Agama) -> None:
@@ -121,7 +133,7 @@ def test_no_secret_is_anywhere(healthy: Finished, healthy_vault: Path, agama: Ag
         for artifact in backup.manifest().artifacts:
             texts[artifact.name] = b"".join(backup.read(artifact)).decode("latin-1")
 
-    assert len(texts) == 2 + 4 + 4 + 9
+    assert len(texts) == 2 + 5 + 4 + 9
     for whose, secret in agama.secrets.items():
         assert len(secret) >= 16
         for place, text in texts.items():
@@ -132,7 +144,8 @@ def test_nothing_is_left_behind(healthy: Finished, healthy_vault: Path) -> None:
     """No container, network or folder of the run is left, and nothing unfinished in the vault."""
     assert left_by(healthy.process) == []
     assert list((healthy_vault / ".incoming").iterdir()) == []
-    assert [path.name for path in healthy.archive.iterdir()] == [healthy.evidence.run.id]
+    kept = {path.name for path in healthy.archive.iterdir()}
+    assert kept == {healthy.evidence.run.id, "ledger.jsonl"}
 
 
 @pytest.fixture(scope="session")
