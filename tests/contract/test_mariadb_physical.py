@@ -34,7 +34,8 @@ from restoreproof.images import ensure
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.resources import folder
 from restoreproof.restore import RestoreAttempt
-from restoreproof.vault import ArtifactWriter, StoredBackup
+from restoreproof.incoming import ArtifactWriter
+from restoreproof.vault import StoredBackup
 
 SECRET = "planted-it's-a-\\-\"secret"
 ARCHIVE = "data-directory.mbstream.zst"
