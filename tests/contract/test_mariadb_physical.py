@@ -31,10 +31,10 @@ from restoreproof.engines.mysql_source import ServerContainer
 from restoreproof.errors import OutputUnwritable, SeveralProblems, SourceUnavailable
 from restoreproof.execution import run
 from restoreproof.images import ensure
+from restoreproof.incoming import ArtifactWriter
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.resources import folder
 from restoreproof.restore import RestoreAttempt
-from restoreproof.incoming import ArtifactWriter
 from restoreproof.vault import StoredBackup
 
 SECRET = "planted-it's-a-\\-\"secret"
