@@ -1,26 +1,18 @@
-"""Faults inside the content of a backup, for ``VaultCopy.rewrite``: each is a named function.
+"""Faults inside MySQL dumps and files of servers, for ``VaultCopy.rewrite``: named functions.
 
 They take content and give it back with one fault in it; content in which the fault cannot be
 done is a mistake of the caller, and an assertion says so. All of them work in memory: they are
 for copies of small backups.
 """
 
-import gzip
 import io
-import random
 import re
-import subprocess
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from restoreproof.engines.git import run_git
+from restoreproof.damage import Change
 
-Change = Callable[[bytes], bytes]
-SHARD = ".tar.gz"
 VALUE = re.compile(rb"'(?:[^'\\]|\\.|'')*'|[^,()']+|[,()]", re.DOTALL)
-AUTHOR = ("-c", "user.name=RestoreProof", "-c", "user.email=restoreproof@localhost")
 
 
 # MySQL dumps
@@ -248,136 +240,3 @@ def _rows(values: bytes) -> Iterator[bytes]:
         if depth == 0:
             yield row
             row = b""
-
-
-# Portable backups of InfluxDB
-
-
-def drop_shard(seed: int = 0) -> Change:
-    """Leave out the file of one shard."""
-
-    def change(tar: bytes) -> bytes:
-        shard = _any_shard(tar, seed)
-        return _members(tar, lambda name, content: None if name == shard else content)
-
-    return change
-
-
-def truncate_shard(seed: int = 0) -> Change:
-    """Keep only the first half of one shard's file."""
-
-    def change(tar: bytes) -> bytes:
-        shard = _any_shard(tar, seed)
-        return _members(
-            tar, lambda name, content: content[: len(content) // 2] if name == shard else content
-        )
-
-    return change
-
-
-def foreign_manifest(other: bytes) -> Change:
-    """Store influxd's own manifests of another backup in place of these."""
-
-    def change(tar: bytes) -> bytes:
-        with tarfile.open(fileobj=io.BytesIO(other)) as archive:
-            files = (archive.extractfile(one) for one in archive if one.name.endswith(".manifest"))
-            manifests = [file.read() for file in files if file]
-        return _members(
-            tar,
-            lambda name, content: manifests.pop(0) if name.endswith(".manifest") else content,
-        )
-
-    return change
-
-
-def flip_bit_in_shard(seed: int = 0) -> Change:
-    """Turn over one bit of the points that one shard holds, and pack them again."""
-
-    def flip(packed: bytes) -> bytes:
-        return gzip.compress(_members(gzip.decompress(packed), lambda _, file: _flip(file, seed)))
-
-    def change(tar: bytes) -> bytes:
-        shard = _any_shard(tar, seed)
-        return _members(tar, lambda name, content: flip(content) if name == shard else content)
-
-    return change
-
-
-def _flip(file: bytes, seed: int) -> bytes:
-    changed = bytearray(file)
-    # The first half of a TSM file is blocks of points, the rest an index with checksums.
-    changed[random.Random(seed).randrange(16, len(file) // 2)] ^= 1  # noqa: S311  # no secret
-    return bytes(changed)
-
-
-def _any_shard(tar: bytes, seed: int) -> str:
-    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
-        shards = sorted(name for name in archive.getnames() if name.endswith(SHARD))
-    return random.Random(seed).choice(shards)  # noqa: S311  # no secret
-
-
-def _members(tar: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:
-    """The archive with its files changed; a file whose change is None is left out."""
-    written = io.BytesIO()
-    with (
-        tarfile.open(fileobj=io.BytesIO(tar)) as before,
-        tarfile.open(fileobj=written, mode="w", format=before.format) as after,
-    ):
-        for member in before:
-            file = before.extractfile(member)
-            content = change(member.name, file.read()) if file else b""
-            if content is not None:
-                member.size = len(content)
-                after.addfile(member, io.BytesIO(content))
-    return written.getvalue()
-
-
-# Bundles of Git repositories
-
-
-def drop_reference(reference: str) -> Change:
-    """Leave out a branch or a tag."""
-    return lambda bundle: _in_repository(
-        bundle, lambda repository: run_git(["update-ref", "-d", reference], repository)
-    )
-
-
-def drop_path(path: str) -> Change:
-    """Take a file or folder out of the newest version."""
-
-    def change(repository: Path) -> None:
-        entries = run_git(["ls-tree", "HEAD"], repository).splitlines(keepends=True)
-        kept = [entry for entry in entries if entry.rstrip("\n").partition("\t")[2] != path]
-        assert len(kept) < len(entries), f"no {path} at the top of the newest version"
-        _commit(repository, "".join(kept))
-
-    return lambda bundle: _in_repository(bundle, change)
-
-
-def name_a_file_twice(bundle: bytes) -> bytes:
-    """Add a version that is no valid one: two files of it have the same name."""
-
-    def change(repository: Path) -> None:
-        entries = run_git(["ls-tree", "HEAD"], repository).splitlines(keepends=True)
-        _commit(repository, "".join([entries[0], *entries]))
-
-    return _in_repository(bundle, change)
-
-
-def _in_repository(bundle: bytes, change: Callable[[Path], object]) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        file, repository = Path(folder, "bundle"), Path(folder, "repository.git")
-        file.write_bytes(bundle)
-        run_git(["clone", "--quiet", "--mirror", str(file), str(repository)])
-        change(repository)
-        run_git(["bundle", "create", "--quiet", str(file), "--all"], repository)
-        return file.read_bytes()
-
-
-def _commit(repository: Path, entries: str) -> None:
-    """Put a tree of these entries on top of the default branch."""
-    command = ["git", "-C", str(repository), "mktree"]
-    made = subprocess.run(command, input=entries, check=True, capture_output=True, text=True)
-    tree = made.stdout.strip()
-    commit = run_git([*AUTHOR, "commit-tree", "-p", "HEAD", "-m", "fault", tree], repository)
-    run_git(["update-ref", "HEAD", commit.strip()], repository)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sources import PASSWORD, SECRET, WRONG_PASSWORD, Fault, Source
 
-from restoreproof import damage_content as faults
+from restoreproof import damage_git as faults
 from restoreproof.engines.contract import Restored
 from restoreproof.engines.git import GitSource, RestoredGit, run_git
 

@@ -12,7 +12,7 @@ import pytest
 from sources import PASSWORD, SECRET, WRONG_PASSWORD, Fault, Source
 from testcontainers.core.container import DockerContainer
 
-from restoreproof import damage_influxdb2 as faults
+from restoreproof import damage_influxdb as faults
 from restoreproof import images
 from restoreproof.demo.servers import address, publish, wait_until
 from restoreproof.engines.contract import Restored

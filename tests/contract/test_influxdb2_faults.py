@@ -13,7 +13,7 @@ import pytest
 from influxdb2_source import EMPTY, SHORT, STRANGE, TORTURE, InfluxDB2Torture, source
 from sources import provider
 
-from restoreproof import damage_influxdb2, engines
+from restoreproof import damage_influxdb, engines
 from restoreproof.clock import system_clock
 from restoreproof.damage import Change, VaultCopy
 from restoreproof.engines import influxdb2_backup
@@ -138,9 +138,9 @@ def test_an_increment_that_was_left_out_is_missed(bench: Bench, chain: list[Stor
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (damage_influxdb2.cut_points, "points home/torture."),
-        (damage_influxdb2.flip_bit(SEED), "points home/torture."),
-        (damage_influxdb2.truncate, "points home/torture."),
+        (damage_influxdb.cut_points, "points home/torture."),
+        (damage_influxdb.flip_bit(SEED), "points home/torture."),
+        (damage_influxdb.truncate, "points home/torture."),
     ],
     ids=["files cut in half", "a flipped bit", "a truncated archive"],
 )

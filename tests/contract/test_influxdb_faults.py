@@ -18,7 +18,7 @@ import pytest
 from influxdb_bench import METADATA, PORTABLE, Bench, Server, ago, bench
 from mysql_bench import seed, tell
 
-from restoreproof import damage_content as faults
+from restoreproof import damage_influxdb as faults
 from restoreproof.vault import StoredBackup
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 from runs import Finished
 from tampering import lose_object
 
-from restoreproof import damage_content
+from restoreproof import damage_content, damage_git, damage_influxdb
 from restoreproof.damage import Change, VaultCopy
 from restoreproof.manifest import BackupPruned, RunFailed, ScheduleSeen
 from restoreproof.vault import StoredBackup
@@ -228,14 +228,14 @@ SCENARIOS = (
         INFLUXDB,
         "stored backup lacked a shard",
         "another count",
-        damage=rewrite(INFLUXDB, damage_content.drop_shard()),
+        damage=rewrite(INFLUXDB, damage_influxdb.drop_shard()),
     ),
     Scenario(
         "RST-002",
         GIT,
         "stored bundle lacked a tag",
         "reference refs/tags/v1.0: is missing",
-        damage=rewrite(GIT, damage_content.drop_reference("refs/tags/v1.0")),
+        damage=rewrite(GIT, damage_git.drop_reference("refs/tags/v1.0")),
     ),
     Scenario(
         "RST-003",
@@ -518,7 +518,7 @@ SCENARIOS = (
         GIT,
         "stored version with two files of one name",
         "duplicateEntries",
-        damage=rewrite(GIT, damage_content.name_a_file_twice),
+        damage=rewrite(GIT, damage_git.name_a_file_twice),
         also=frozenset({"RST-002"}),
     ),
     Scenario(
@@ -535,7 +535,7 @@ SCENARIOS = (
             GIT,
             f"stored repository lacked {path}",
             f"no {path}",
-            damage=rewrite(GIT, damage_content.drop_path(path)),
+            damage=rewrite(GIT, damage_git.drop_path(path)),
             also=frozenset({"RST-002"}),
         )
         for check, path in (
