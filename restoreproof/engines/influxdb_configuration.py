@@ -4,29 +4,24 @@ Values may be secrets, so nothing but digests of whole files leaves the vault.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from restoreproof.engines.contract import BackupContext, BackupToRestore, SourceContext
+from restoreproof.engines.contract import BackupContext, SourceContext
 from restoreproof.engines.file_archive import (
     FILES,
     collecting,
     restored_files,
-    restored_items,
-    unpack,
 )
 from restoreproof.engines.influxdb_source import source_of
 from restoreproof.engines.server_files import Files, NotThere, opened, require
+from restoreproof.engines.stored_configuration import CONFIGURATION, FACT, FOLDER, ITEM, KIND
 from restoreproof.errors import SourceUnavailable
 from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed
 from restoreproof.sandbox import Sandbox
 
-KIND = "configuration"
-CONFIGURATION = "configuration.tar"
-FOLDER = "/var/tmp/restoreproof-configuration"  # noqa: S108  # inside a container of ours alone
-ITEM = "configuration file"
 STANDARD = ("/etc/influxdb/influxdb.conf", "/root/.influxdb/influxdb.conf")
 """Where influxd looks by itself."""
 ENDING = (".conf", ".toml")
@@ -80,24 +75,12 @@ def store_configuration(context: BackupContext) -> tuple[tuple[Item, ...], dict[
                     collection.add(found)
         except NotThere as missing:
             raise BackupFailed(f"{missing} went away while it was read") from None
-    return tuple(collection.items.values()), {"configuration": main}
-
-
-def restore_configuration(sandbox: Sandbox, backup: BackupToRestore) -> None:
-    """Put the configuration of a backup beside a restored server. Raise RestoreFailed."""
-    if "configuration" in backup.facts:
-        unpack(sandbox, FOLDER, backup.read(CONFIGURATION))
-
-
-def configuration_items(sandbox: Sandbox, facts: Mapping[str, str]) -> Iterator[Item]:
-    """An item for each file of the configuration that came back."""
-    if "configuration" in facts:
-        yield from restored_items(sandbox, FOLDER, ITEM)
+    return tuple(collection.items.values()), {FACT: main}
 
 
 def check_configuration(sandbox: Sandbox, facts: Mapping[str, str]) -> ConfigurationCheck:
     """Ask a restored server's own program whether it accepts the configuration."""
-    main = facts.get("configuration", "")
+    main = facts.get(FACT, "")
     if not main:
         return ConfigurationCheck(0, ())
     # Variables of the sandbox would replace what the file says.

@@ -9,12 +9,7 @@ import httpx
 
 from restoreproof.engines.contract import BackupToRestore, Restored
 from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, name
-from restoreproof.engines.influxdb_configuration import (
-    ConfigurationCheck,
-    check_configuration,
-    configuration_items,
-    restore_configuration,
-)
+from restoreproof.engines.influxdb_configuration import ConfigurationCheck, check_configuration
 from restoreproof.engines.influxdb_fingerprint import (
     METHOD,
     read,
@@ -24,6 +19,7 @@ from restoreproof.engines.influxdb_fingerprint import (
 from restoreproof.engines.influxdb_layout import Layout
 from restoreproof.engines.influxdb_metadata import KINDS
 from restoreproof.engines.influxdb_source import newest_heartbeat
+from restoreproof.engines.stored_configuration import configuration_items, restore_configuration
 from restoreproof.fingerprint import Comparisons, Fingerprint
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.references import SourceModel

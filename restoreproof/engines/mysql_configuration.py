@@ -5,15 +5,15 @@ values may be secrets, so nothing but digests of whole files leaves the vault.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
 
-from restoreproof.engines.contract import BackupContext, BackupToRestore, SourceContext
-from restoreproof.engines.file_archive import Collection, collecting, restored_items, unpack
+from restoreproof.engines.contract import BackupContext, SourceContext
+from restoreproof.engines.file_archive import Collection, collecting
 from restoreproof.engines.mysql_connection import Row, rows
 from restoreproof.engines.mysql_option_files import (
     PERSISTED,
@@ -34,15 +34,12 @@ from restoreproof.engines.server_files import (
     opened,
     require,
 )
+from restoreproof.engines.stored_configuration import CONFIGURATION, FACT, FOLDER, ITEM, KIND
 from restoreproof.errors import SourceUnavailable
 from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed
 from restoreproof.sandbox import Sandbox
 
-KIND = "configuration"
-CONFIGURATION = "configuration.tar"
-FOLDER = "/var/tmp/restoreproof-configuration"  # noqa: S108  # inside a container of ours alone
-ITEM = "configuration file"
 STANDARD = ("/etc/my.cnf", "/etc/mysql/my.cnf")
 """Where mysqld looks first of all."""
 OPTION_FILE = (".cnf", ".ini")
@@ -83,21 +80,9 @@ def store_configuration(
         collection.add_text(PERSISTED, _persisted(connection))
         option_files = _store_files(context.of, place, collection) if place else ()
     return tuple(collection.items.values()), {
-        "configuration": "yes",
+        FACT: "yes",
         "option_files": "\n".join(option_files),
     }
-
-
-def restore_configuration(sandbox: Sandbox, backup: BackupToRestore) -> None:
-    """Put the configuration of a backup beside a restored server. Raise RestoreFailed."""
-    if backup.facts.get("configuration"):
-        unpack(sandbox, FOLDER, backup.read(CONFIGURATION))
-
-
-def configuration_items(sandbox: Sandbox, facts: Mapping[str, str]) -> Iterator[Item]:
-    """An item for each file of the configuration that came back."""
-    if facts.get("configuration"):
-        yield from restored_items(sandbox, FOLDER, ITEM)
 
 
 def check_configuration(sandbox: Sandbox, facts: Mapping[str, str]) -> ConfigurationCheck:

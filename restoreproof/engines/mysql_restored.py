@@ -15,11 +15,7 @@ from restoreproof.breakdown import narrowed
 from restoreproof.engines import mysql_join_mariadb
 from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
 from restoreproof.engines.mysql_accounts import make_administrator, read_accounts
-from restoreproof.engines.mysql_configuration import (
-    check_configuration,
-    configuration_items,
-    restore_configuration,
-)
+from restoreproof.engines.mysql_configuration import check_configuration
 from restoreproof.engines.mysql_connection import (
     SESSION,
     connect,
@@ -53,6 +49,7 @@ from restoreproof.engines.mysql_sandbox import MySQLSandbox
 from restoreproof.engines.mysql_settings import take_settings
 from restoreproof.engines.mysql_source import MySQLSource, newest_heartbeat, options_file
 from restoreproof.engines.mysql_tables import read_tables
+from restoreproof.engines.stored_configuration import configuration_items, restore_configuration
 from restoreproof.fingerprint import Fingerprint, Item
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed

@@ -21,10 +21,10 @@ from restoreproof.demo.mysql import Container
 from restoreproof.demo.servers import address, publish
 from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.file_archive import unpack
-from restoreproof.engines.mysql_configuration import FOLDER
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_source import MySQLSource
+from restoreproof.engines.stored_configuration import FOLDER
 from restoreproof.errors import SourceUnavailable
 from restoreproof.images import Image, ensure
 from restoreproof.jobs import run_job
