@@ -32,7 +32,7 @@ from restoreproof.estate import (
     run_job,
     seal_stream,
 )
-from restoreproof.evidence import CheckRecord, Environment, Evidence, Verdict
+from restoreproof.evidence import CheckRecord, Environment, Evidence
 from restoreproof.ledger import Ledger, earlier_runs, position_after
 from restoreproof.policy import Policy, PolicyDocument
 from restoreproof.policy_file import read_policy
@@ -42,6 +42,7 @@ from restoreproof.run_history import RunHistory
 from restoreproof.sandbox import Sandboxes
 from restoreproof.storage import write_once
 from restoreproof.suite_index import SuiteIndex, read_suites
+from restoreproof.verdicts import Verdict
 
 SILENT = "the check did not run: it was deselected or not collected"
 

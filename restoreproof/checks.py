@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from restoreproof.component_audit import ComponentAudit
-from restoreproof.evidence import CheckRecord, Verdict
+from restoreproof.evidence import CheckRecord
 from restoreproof.redaction import redact
 from restoreproof.suite_index import Declaration, Scope
+from restoreproof.verdicts import Verdict
 
 HOLLOW = "the check passed without looking at anything"
 

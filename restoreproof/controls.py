@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from ruamel.yaml import YAML
 
 from restoreproof.errors import UserError
-from restoreproof.evidence import Evidence, Verdict, worst
+from restoreproof.evidence import Evidence
 from restoreproof.resources import folder
+from restoreproof.verdicts import Verdict, worst
 
 Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 

@@ -8,9 +8,7 @@ is what the signature over the report does, to which the evidence is attached.
 
 import hashlib
 import json
-from collections.abc import Iterable
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from restoreproof.errors import UserError
 from restoreproof.storage import write_once
+from restoreproof.verdicts import Severity, Verdict
 
 FORMAT: Literal["restoreproof-evidence/1"] = "restoreproof-evidence/1"
 
@@ -29,39 +28,6 @@ def _to_milliseconds(value: timedelta) -> timedelta:
 
 
 Duration = Annotated[timedelta, AfterValidator(_to_milliseconds)]
-
-
-class Verdict(StrEnum):
-    """The answer of a check or a run, from best to worst."""
-
-    PASSED = "passed"
-    UNPROVEN = "unproven"
-    ERROR = "error"
-    FAILED = "failed"
-
-    @property
-    def rank(self) -> int:
-        """0 for the best answer, rising with how bad it is."""
-        return list(Verdict).index(self)
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of an audit that ends with this verdict."""
-        return {Verdict.PASSED: 0, Verdict.FAILED: 1}.get(self, 3)
-
-
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst verdict wins; of no verdicts at all nothing is proven."""
-    return max(verdicts, key=lambda verdict: verdict.rank, default=Verdict.UNPROVEN)
-
-
-class Severity(StrEnum):
-    """How much a failing check matters, worst first."""
-
-    CRITICAL = "critical"
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
 
 
 class Record(BaseModel):

@@ -29,9 +29,9 @@ from restoreproof.evidence import (
     LedgerPosition,
     Objectives,
     Record,
-    Verdict,
 )
 from restoreproof.storage import append_line
+from restoreproof.verdicts import Verdict
 
 FORMAT: Literal["restoreproof-ledger/1"] = "restoreproof-ledger/1"
 BEGINNING = "0" * 64

@@ -18,13 +18,13 @@ from restoreproof.audit import AuditOptions, AuditRun, unwritable
 from restoreproof.checks import Answer, Observation, Question
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.errors import RestoreProofError, UserError
-from restoreproof.evidence import Verdict
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import Objectives
 from restoreproof.progress import Progress
 from restoreproof.restore import RestoreAttempt, Target
 from restoreproof.suite_index import Declaration
 from restoreproof.summary import summarise
+from restoreproof.verdicts import Verdict
 
 RUN = pytest.StashKey[AuditRun]()
 OBSERVATION = pytest.StashKey[Observation]()

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from restoreproof import schedule
 from restoreproof.contradictions import estate_rulings
 from restoreproof.engines.contract import STREAMED, Engine
-from restoreproof.evidence import CheckRecord, PromiseRecord, Verdict, worst
+from restoreproof.evidence import CheckRecord, PromiseRecord
 from restoreproof.policy import COVERAGE_KINDS, Component, Policy
 from restoreproof.references import SourceModel
+from restoreproof.verdicts import Verdict, worst
 from restoreproof.wording import duration
 
 RESTORED = ("VLT-001", "RST-001", "RST-002")

@@ -24,11 +24,8 @@ from restoreproof.evidence import (
     PolicyRecord,
     PromiseRecord,
     Run,
-    Severity,
     SpanRecord,
-    Verdict,
     WeekRecord,
-    worst,
 )
 from restoreproof.history_records import history_records
 from restoreproof.jobs import JobResult, moved
@@ -38,6 +35,7 @@ from restoreproof.promises import judge, promises, uncovered
 from restoreproof.redaction import redact
 from restoreproof.restore import RestoreAttempt, Target
 from restoreproof.vault import StoredBackup
+from restoreproof.verdicts import Severity, Verdict, worst
 from restoreproof.week import week_of
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from weasyprint.urls import URLFetcher
 
 from restoreproof import controls, report_parts, templates, wording
 from restoreproof.errors import UserError
-from restoreproof.evidence import Evidence, Verdict
+from restoreproof.evidence import Evidence
 from restoreproof.pictures.coverage import coverage
 from restoreproof.pictures.recovery_points import recovery_points
 from restoreproof.pictures.trend import this_run, trend
+from restoreproof.verdicts import Verdict
 from restoreproof.wording import ATTACHMENT, LEVEL
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.errors import UserError
-from restoreproof.evidence import Severity
 from restoreproof.restore import Target
+from restoreproof.verdicts import Severity
 
 OPTIONS = {"severity", "engine", "coverage", "when", "only", "proves"}
 TARGET_FIXTURES = {"target", "attempt", "restored"}

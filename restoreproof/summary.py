@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from restoreproof import wording
-from restoreproof.evidence import CheckRecord, Evidence, PromiseRecord, Verdict
+from restoreproof.evidence import CheckRecord, Evidence, PromiseRecord
 from restoreproof.progress import STYLES, Progress
+from restoreproof.verdicts import Verdict
 
 
 def summarise(evidence: Evidence, folder: Path, trust: Path | None, progress: Progress) -> None:

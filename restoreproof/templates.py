@@ -7,9 +7,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from restoreproof import week_picture, wording
-from restoreproof.evidence import CheckRecord, PromiseRecord, Verdict
+from restoreproof.evidence import CheckRecord, PromiseRecord
 from restoreproof.pictures.restore_timeline import restore_timeline, steps
 from restoreproof.resources import folder
+from restoreproof.verdicts import Verdict
 
 
 def environment() -> Environment:

@@ -7,7 +7,8 @@ import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
-from restoreproof.evidence import Evidence, Verdict
+from restoreproof.evidence import Evidence
+from restoreproof.verdicts import Verdict
 
 ATTACHMENT = "evidence.json"
 LEVEL = "PAdES B-B"

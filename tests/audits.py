@@ -9,13 +9,14 @@ from vaults import open_vault, store
 
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.estate import open_components
-from restoreproof.evidence import CheckRecord, Severity, Verdict
+from restoreproof.evidence import CheckRecord
 from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
 from restoreproof.restore import Phase, RestoreAttempt, Target
 from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import Vault
+from restoreproof.verdicts import Severity, Verdict
 
 SEED = 1
 LOST = datetime(2026, 7, 8, 12, 0, tzinfo=UTC)

@@ -18,11 +18,10 @@ from restoreproof.evidence import (
     PlannedRecord,
     PolicyRecord,
     Run,
-    Severity,
     SpanRecord,
-    Verdict,
     WeekRecord,
 )
+from restoreproof.verdicts import Severity, Verdict
 
 STARTED = datetime(2026, 7, 3, 9, 4, 12, 418_000, tzinfo=UTC)
 NEWEST = {

@@ -1,9 +1,11 @@
 """Evidence as a run over the sample estate Agama would write it, without running anything."""
 
+import io
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from pypdf import PdfReader
 from sample_records import STARTED, attempt, backup, check, component, environment, policy, run
 
 from restoreproof.evidence import (
@@ -14,8 +16,8 @@ from restoreproof.evidence import (
     Evidence,
     JobRecord,
     PromiseRecord,
-    Verdict,
 )
+from restoreproof.verdicts import Verdict
 
 
 def _backups(name: str, days: int) -> tuple[BackupRecord, ...]:
@@ -261,3 +263,9 @@ def compliant() -> Evidence:
         exclusions=(),
         environment=environment(),
     ).sealed()
+
+
+def text_of(content: bytes) -> str:
+    """The words of a PDF, with every run of white space folded."""
+    pages = PdfReader(io.BytesIO(content)).pages
+    return " ".join(" ".join(page.extract_text() for page in pages).split())

@@ -9,10 +9,11 @@ from audits import LOST, POLICY, components
 from restoreproof import redaction, resources
 from restoreproof.audit import SILENT, AuditOptions, AuditRun
 from restoreproof.checks import HOLLOW, Answer, Observation, Question, questions, record
-from restoreproof.evidence import CheckRecord, Severity, Verdict
+from restoreproof.evidence import CheckRecord
 from restoreproof.progress import Progress
 from restoreproof.signing import create_identity
 from restoreproof.suite_index import Declaration, Scope, read_suites
+from restoreproof.verdicts import Severity, Verdict
 
 QUESTION = Question("ABC-001", "wiki", "wiki-1")
 

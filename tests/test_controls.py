@@ -8,8 +8,8 @@ import samples
 from restoreproof import controls, report, resources
 from restoreproof.controls import Control, Framework, unknown_checks
 from restoreproof.errors import UserError
-from restoreproof.evidence import Verdict
 from restoreproof.suite_index import read_suites
+from restoreproof.verdicts import Verdict
 
 KNOWN = frozenset(one.id for one in read_suites(resources.folder("suites")).declarations)
 FRAMEWORKS = (

@@ -19,15 +19,8 @@ from pydantic import ValidationError
 
 from restoreproof import evidence
 from restoreproof.errors import UserError
-from restoreproof.evidence import (
-    Evidence,
-    Measure,
-    Severity,
-    Verdict,
-    json_schema,
-    parse,
-    worst,
-)
+from restoreproof.evidence import Evidence, Measure, json_schema, parse
+from restoreproof.verdicts import Severity, Verdict, worst
 
 SCHEMA = Path(evidence.__file__).parent / "schemas" / "evidence.schema.json"
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")

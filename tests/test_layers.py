@@ -12,7 +12,7 @@ import restoreproof
 from restoreproof import resources
 
 PACKAGE = Path(restoreproof.__file__).parent
-DATA = {"evidence", "errors", "storage", "resources"}
+DATA = {"evidence", "errors", "storage", "resources", "verdicts"}
 PICTURES = {f"pictures.{path.stem}" for path in (PACKAGE / "pictures").glob("*.py")} | {"pictures"}
 AUDIT = {"vault", "catalog", "audit", "plugin", "cli", "estate", "jobs", "restore",
          "component_audit", "records", "checks", "recovery_points", "restore_command"}  # fmt: skip
@@ -71,16 +71,17 @@ def test_this_test_sees_imports() -> None:
         ("outcomes", set()),
         ("storage", set()),
         ("redaction", set()),
-        ("evidence", {"errors", "storage"}),
-        ("wording", {"evidence"}),
+        ("verdicts", set()),
+        ("evidence", {"errors", "storage", "verdicts"}),
+        ("wording", {"evidence", "verdicts"}),
         ("signing", {"errors", "storage"}),
         ("verification", {*DATA, "wording", "signing"}),
         ("week_picture", {"evidence", "wording"}),
         ("report_parts", {"evidence"}),
-        ("controls", {"errors", "evidence", "resources"}),
-        ("templates", {"evidence", "resources", "week_picture", "wording", *PICTURES}),
+        ("controls", {"errors", "evidence", "resources", "verdicts"}),
+        ("templates", {*DATA, "week_picture", "wording", *PICTURES}),
         ("report", {*DATA, "controls", "wording", "report_parts", "templates", *PICTURES}),
-        ("ledger", {"errors", "evidence", "storage"}),
+        ("ledger", {"errors", "evidence", "storage", "verdicts"}),
         ("ledger_audit", {"clock", "errors", "evidence", "ledger", "wording"}),
         ("breakdown", set()),
         ("fingerprint", {"breakdown"}),
@@ -141,7 +142,7 @@ def test_only_the_plugin_imports_pytest() -> None:
 @pytest.mark.parametrize("name", sorted(PICTURES - {"pictures", "pictures.__init__"}))
 def test_pictures_know_only_evidence(name: str) -> None:
     """A picture is a function of the evidence, so it can be drawn again from that alone."""
-    assert ours(MODULES[name]) <= {"evidence", "wording", *PICTURES}
+    assert ours(MODULES[name]) <= {"evidence", "verdicts", "wording", *PICTURES}
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.name)

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from restoreproof import history, ledger_audit
 from restoreproof.errors import LedgerCorrupt, UserError
-from restoreproof.evidence import Verdict
 from restoreproof.ledger import BEGINNING, Anchor, Ledger, LedgerEntry, earlier_runs, position_after
 from restoreproof.ledger_audit import against_anchors, against_archive, missing_tests
 from restoreproof.progress import Progress
+from restoreproof.verdicts import Verdict
 
 FIRST = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 RUNS = 5

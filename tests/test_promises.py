@@ -6,11 +6,12 @@ import pytest
 from audits import POLICY, check_record, policy_document
 
 from restoreproof import engines, resources
-from restoreproof.evidence import CheckRecord, Verdict
+from restoreproof.evidence import CheckRecord
 from restoreproof.policy import COVERAGE_KINDS, Policy
 from restoreproof.policy_file import read_policy
 from restoreproof.promises import REQUIRED, REQUIRED_OF_ENGINE, Promise, judge, promises, uncovered
 from restoreproof.suite_index import read_suites
+from restoreproof.verdicts import Verdict
 
 SUITES = read_suites(resources.folder("suites")).declarations
 DATA = Promise("data", "wiki", "data is backed up")

@@ -8,9 +8,9 @@ import pytest
 from restoreproof import engines, resources
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.errors import UserError
-from restoreproof.evidence import Severity
 from restoreproof.policy import COVERAGE_KINDS
 from restoreproof.suite_index import Declaration, Scope, read_suites
+from restoreproof.verdicts import Severity
 
 SUITES = resources.folder("suites")
 REAL = read_suites(SUITES)

@@ -7,9 +7,10 @@ from pathlib import Path
 from commands import PASSPHRASE, run, run_all
 from git import Repo
 
-from restoreproof.evidence import Verdict, parse
+from restoreproof.evidence import parse
 from restoreproof.signing import create_identity
 from restoreproof.vault import Vault
+from restoreproof.verdicts import Verdict
 
 POLICY = """\
 estate: Harbour

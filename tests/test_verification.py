@@ -21,7 +21,6 @@ __all__ = ["signed"]
 
 from restoreproof import report, wording
 from restoreproof.errors import UserError
-from restoreproof.evidence import Verdict
 from restoreproof.signing import (
     FIELD,
     LIFETIME,
@@ -30,6 +29,7 @@ from restoreproof.signing import (
     load_identity,
     sign,
 )
+from restoreproof.verdicts import Verdict
 from restoreproof.verification import NotAuthentic, load_trust, verify
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from restoreproof.evidence import Evidence, PromiseRecord, Verdict
+from restoreproof.evidence import Evidence, PromiseRecord
 from restoreproof.pictures.drawing import MUTED, RULE, WIDTH, Drawing
+from restoreproof.verdicts import Verdict
 from restoreproof.wording import plural
 
 ROWS = 26

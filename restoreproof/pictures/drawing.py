@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
-from restoreproof.evidence import Verdict
+from restoreproof.verdicts import Verdict
 from restoreproof.wording import excerpt, printable
 
 INK, MUTED, RULE = "#16191d", "#4a5560", "#c3cad1"

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from restoreproof.evidence import EarlierResult, EarlierRun, Evidence, Objectives, Verdict
+from restoreproof.evidence import EarlierResult, EarlierRun, Evidence, Objectives
 from restoreproof.pictures.drawing import MUTED, NAVY, PALE, RED, RULE, WIDTH, Drawing
+from restoreproof.verdicts import Verdict
 from restoreproof.wording import duration
 
 RUNS = 24

@@ -16,9 +16,10 @@ import docker
 
 from restoreproof import docker_engine
 from restoreproof.demo.estate import Estate
-from restoreproof.evidence import CheckRecord, Evidence, Verdict, parse
+from restoreproof.evidence import CheckRecord, Evidence, parse
 from restoreproof.resources import folder
 from restoreproof.sandbox import LABEL
+from restoreproof.verdicts import Verdict
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from runs import COMMAND, POLICY, Agama, Finished, audit_command, run
-from scenarios import MYSQL
+from vault_faults import MYSQL
 
 from restoreproof.damage import VaultCopy
-from restoreproof.evidence import Verdict
+from restoreproof.verdicts import Verdict
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,12 @@ from concurrent.futures import Future
 
 import pytest
 from runs import Finished
-from scenarios import EXPECTED, GIT, INFLUXDB, JOINING, MYSQL, RETENTION, SCENARIOS, Case, Scenario
+from scenarios import EXPECTED, JOINING, RETENTION, SCENARIOS, Case, Scenario
+from vault_faults import GIT, INFLUXDB, MYSQL
 
-from restoreproof.evidence import Verdict
 from restoreproof.resources import folder
 from restoreproof.suite_index import Scope, read_suites
+from restoreproof.verdicts import Verdict
 
 CHECKS = {declaration.id: declaration for declaration in read_suites(folder("suites")).declarations}
 CHAINED = {"INC-001", "RST-004", "STR-001"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from runs import COMMAND, Finished, left_by, run
 
-from restoreproof.evidence import Verdict
+from restoreproof.verdicts import Verdict
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from xml.etree import ElementTree
 
 import pytest
 from runs import COMMAND, POLICY, Agama, Finished, left_by, run
-from scenarios import GIT, INFLUXDB, MYSQL
+from vault_faults import GIT, INFLUXDB, MYSQL
 
 from restoreproof import engines
-from restoreproof.evidence import Verdict
 from restoreproof.policy_file import read_policy
 from restoreproof.promises import promises
 from restoreproof.vault import Vault
+from restoreproof.verdicts import Verdict
 
 
 def test_agama_is_not_compliant(healthy: Finished) -> None:

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runs import COMMAND, Agama, Finished, Running, audit_command, labelled, left_by, run, started
-from scenarios import GIT, INFLUXDB, MYSQL
+from vault_faults import GIT, INFLUXDB, MYSQL
 
 from restoreproof.damage import VaultCopy
-from restoreproof.evidence import Verdict
 from restoreproof.sandbox import LABEL
 from restoreproof.vault import Vault
+from restoreproof.verdicts import Verdict
 
 INTERRUPTED = (130, -signal.SIGINT)
 """A shell says 130 for both: Python ends by the signal itself if that came while it ran exec()."""

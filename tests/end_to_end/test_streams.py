@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from runs import COMMAND, POLICY, Agama, Finished, audit_command, left_by, run, started
-from scenarios import MYSQL
+from vault_faults import MYSQL
 
 from restoreproof.damage import VaultCopy
-from restoreproof.evidence import Verdict
+from restoreproof.verdicts import Verdict
 
 WANTED = "incremental: 10 16 * * 2-7    # Tuesday to Sunday, 16:10"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from runs import POLICY, ROOT, Agama, Finished, audit_command, run
-from scenarios import GIT, MYSQL
+from vault_faults import GIT, MYSQL
 
 from restoreproof.damage import VaultCopy
-from restoreproof.evidence import Verdict
+from restoreproof.verdicts import Verdict
 
 BROKEN = '''
 """A suite that cannot be imported."""
