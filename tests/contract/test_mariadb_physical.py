@@ -154,7 +154,12 @@ def copy(source: Source, full: StoredBackup, tmp_path: Path) -> VaultCopy:
 def test_a_copy_under_load_comes_back_exactly(source: Source, full: StoredBackup) -> None:
     """Rows to the last bit of a FLOAT, objects, accounts and position are the snapshot's."""
     manifest = full.manifest()
-    assert {one.name for one in manifest.artifacts} == {ARCHIVE, LOGS, "privileges.sql.zst"}
+    assert {one.name for one in manifest.artifacts} == {
+        ARCHIVE,
+        LOGS,
+        "privileges.sql.zst",
+        "row-digests.zst",
+    }
 
     with restored(source, source.vault, full.id) as attempt:
         assert attempt.failure == ""

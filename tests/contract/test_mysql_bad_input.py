@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import DOCKER, ESTATE, PASSPHRASE, mistake, run
+from commands import DOCKER, ESTATE, PASSPHRASE, files, mistake, run
 from docker.models.containers import Container
 from mysql_bench import (
     BACKUP_PASSWORD,
@@ -130,8 +130,18 @@ def test_gtid_off(estate: Path, source: Server) -> None:
 def test_disk_full_in_the_vault(estate: Path, limit: int) -> None:
     """A limit on the size of files stands for the disk; nothing looks like a backup after it."""
     _backed_up(estate)
-    line = _mistake(estate, "backup", "--full", limit=limit)
-    assert "the vault cannot be written: File too large" in line
+    before = files(estate)
+
+    done = run(estate, "backup", "policy.yaml", "--full", limit=limit, **ENVIRONMENT)
+
+    assert done.code == 2, done.printed
+    assert "the vault cannot be written: File too large" in done.printed
+    assert "Traceback" not in done.printed
+    after = files(estate)
+    # That the run failed is a line more of the catalog, where there is room for one.
+    catalog = "vault/catalog.jsonl"
+    assert after.pop(catalog).startswith(before.pop(catalog))
+    assert after == before
     assert not list((estate / "vault" / ".incoming").iterdir())
 
 

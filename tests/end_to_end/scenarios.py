@@ -219,7 +219,7 @@ SCENARIOS = (
         "newest full backup of last week",
         "the newest began",
         damage=backdate(INFLUXDB, timedelta(days=8)),
-        also=frozenset({"RPO-002"}),
+        also=frozenset({"SCH-002", "RPO-002"}),
     ),
     Scenario(
         "SCH-002",

@@ -131,9 +131,10 @@ def test_no_secret_is_anywhere(healthy: Finished, healthy_vault: Path, agama: Ag
         texts[str(file)] = file.read_bytes().decode("latin-1")
     for backup in (b for name in (MYSQL, INFLUXDB, GIT) for b in _backups(healthy_vault, name)):
         for artifact in backup.manifest().artifacts:
-            texts[artifact.name] = b"".join(backup.read(artifact)).decode("latin-1")
+            name = f"{backup.entry.component} {artifact.name}"
+            texts[name] = b"".join(backup.read(artifact)).decode("latin-1")
 
-    assert len(texts) == 2 + 5 + 4 + 9
+    assert len(texts) == 2 + 5 + 4 + (7 + 3 + 1)
     for whose, secret in agama.secrets.items():
         assert len(secret) >= 16
         for place, text in texts.items():
