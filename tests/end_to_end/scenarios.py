@@ -160,7 +160,7 @@ SCENARIOS = (
         GIT,
         "repository that is to be ninety times as large",
         "an estimate for",
-        policy=("rto: 4h", "rto: 3s"),
+        policy=("rto: 4h", "rto: 1s"),
         policy_too=EXPECTED,
     ),
     Scenario(
