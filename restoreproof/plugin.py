@@ -157,6 +157,7 @@ def instant(request: pytest.FixtureRequest, component: ComponentAudit) -> Iterat
 def restored(attempt: RestoreAttempt) -> Any:
     """The restored component, in its sandbox."""
     if attempt.restored is None:
+        # RST-001 fails on it; every other question about it stays open and is unproven.
         pytest.skip("nothing was restored: see RST-001")
     return attempt.restored
 

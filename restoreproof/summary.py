@@ -27,7 +27,7 @@ def summarise(evidence: Evidence, folder: Path, trust: Path | None, progress: Pr
     unproven = [one for one in evidence.promises if one.verdict is Verdict.UNPROVEN]
     unanswered = evidence.unproven
     if unproven or unanswered:
-        count = f"{len(unproven)} promises, {len(unanswered)} checks"
+        count = f"{_counted(len(unproven), 'promise')}, {_counted(len(unanswered), 'check')}"
         progress.plain(f"Unproven {count}", STYLES[Verdict.UNPROVEN])
         for promises in _alike(unproven):
             first = promises[0]
@@ -39,6 +39,10 @@ def summarise(evidence: Evidence, folder: Path, trust: Path | None, progress: Pr
     progress.plain(
         f"Verify   {launcher} verify {pdf} --trust {_short(trust) if trust else 'CA.pem'}"
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _alike(promises: Sequence[PromiseRecord]) -> list[list[PromiseRecord]]:

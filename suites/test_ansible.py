@@ -73,6 +73,7 @@ def test_configuration_is_there(restored, audited, observe):
 def _is_there(kind, restored, audited, observe):
     path = audited.component.source.paths.get(kind)
     if path is None:
+        # Nobody can say whether what is not named is there: unproven, with the mend.
         pytest.skip(f"the policy does not say where the {kind} is: give source.paths.{kind}")
     found = restored.head_has(path)
     observe(

@@ -12,6 +12,7 @@ def test_restores_are_tested_as_often_as_promised(component, objectives, in_word
     """
     standing = component.standing
     if standing.tested_last is None:
+        # No test can be late where nothing could be restored: unproven, RST-001 says the rest.
         pytest.skip("there never was a backup")
     since = standing.lost_at - standing.tested_last
     tested = standing.earlier.last_test_of(component.name) == standing.tested_last
@@ -24,6 +25,7 @@ def test_restores_are_tested_as_often_as_promised(component, objectives, in_word
     )
     assert since <= objectives.restore_test_every
     if not component.attempts:
+        # A run that restored nothing knows of no test: unproven.
         pytest.skip("this run restored nothing of it")
 
 
@@ -48,6 +50,7 @@ def test_every_backup_has_its_turn(component, in_words, objectives, observe):
     two restore tests, and not longer than twice that.
     """
     if not component.backups:
+        # Of no backup at all it cannot be said that all were restored: unproven.
         pytest.skip("there is no backup")
     never = component.standing.never_restored(component.restored_now())
     observe(

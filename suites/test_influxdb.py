@@ -52,6 +52,7 @@ def test_restored_configuration_is_accepted(restored, observe):
     """
     found = restored.check_configuration()
     if not found.examined:
+        # Nothing was stored that the server could accept: unproven, with the mend.
         pytest.skip("the backup holds no influxdb.conf: give source.configuration in the policy")
     observe(
         examined=found.examined,

@@ -79,9 +79,11 @@ def test_restored_configuration_is_accepted(restored, observe):
     at an option that it does not know or a value that it cannot take (--validate-config).
     """
     if "mariadb" in restored.server_version.lower():
+        # Its server has no such question: whether it accepts the files stays unproven.
         pytest.skip("MariaDB cannot validate a configuration")
     found = restored.check_configuration()
     if not found.examined and not found.complaints:
+        # Nothing was stored that the server could accept: unproven, with the mend.
         pytest.skip("the backup holds no option file: give source.configuration in the policy")
     without = f"; of plugins that it has not loaded: {', '.join(found.passed_over)}"
     observe(
