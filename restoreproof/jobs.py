@@ -18,7 +18,7 @@ from restoreproof.engines.contract import (
 from restoreproof.errors import RestoreProofError
 from restoreproof.incoming import IncomingBackup
 from restoreproof.manifest import Manifest, RunFailed
-from restoreproof.outcomes import BackupFailed, RestoreFailed
+from restoreproof.outcomes import BackupFailed, RestoreFailed, SourceChanged
 from restoreproof.policy import Component
 from restoreproof.redaction import redact
 from restoreproof.references import SourceModel
@@ -26,6 +26,8 @@ from restoreproof.schedule import last_due
 from restoreproof.vault import StoredBackup, Vault
 
 AFTER = timedelta(microseconds=1)
+TRIES = 3
+"""How often a job is run whose source is defined anew under it."""
 ArtifactOpener = Callable[[str], AbstractContextManager[ArtifactSink]]
 
 
@@ -122,7 +124,8 @@ def _run(
     started_at, begun = context.clock(), time.monotonic()
     identifier = backup_id(context.component, started_at, kind)
     stored, problem, trouble = None, "", None
-    try:
+
+    def made() -> StoredBackup | None:
         with vault.incoming(identifier) as incoming:
             content = make(incoming.artifact)
             if content is None:
@@ -132,7 +135,12 @@ def _run(
             manifest = _manifest(
                 engine, context, content, incoming, identifier, kind, estate, started_at, base
             )
-            stored = vault.publish(incoming, manifest)
+            return vault.publish(incoming, manifest)
+
+    try:
+        stored = _tried(made)
+        if stored is None:
+            return None
         # What was written is one thing, what can be read again another.
         if damages := stored.damage()[1]:
             raise BackupFailed(f"stored, and damaged when it was read again: {damages[0]}")
@@ -147,6 +155,13 @@ def _run(
         note_failure(vault, context.component, kind, started_at, context.clock(), problem)
     duration = timedelta(seconds=time.monotonic() - begun)
     return JobResult(context.component, kind, started_at, duration, stored, problem, trouble)
+
+
+def _tried(make: Callable[[], StoredBackup | None]) -> StoredBackup | None:
+    for _ in range(TRIES - 1):
+        with suppress(SourceChanged):
+            return make()
+    return make()
 
 
 def note_failure(

@@ -37,6 +37,7 @@ from restoreproof.engines.mysql_configuration import (
     store_configuration,
 )
 from restoreproof.engines.mysql_connection import (
+    CHANGED_MEANWHILE,
     user_databases,
     value,
 )
@@ -81,7 +82,7 @@ from restoreproof.engines.mysql_unpacked import UnpackedMySQL, waiting_server
 from restoreproof.engines.mysql_unpacked_mariadb import UnpackedMariaDB
 from restoreproof.fingerprint import Fingerprint, Item, settled
 from restoreproof.images import Image
-from restoreproof.outcomes import BackupFailed, RestoreFailed
+from restoreproof.outcomes import BackupFailed, RestoreFailed, SourceChanged
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
 from restoreproof.stream_store import StreamStore
@@ -175,7 +176,8 @@ class MySQL(Engine[MySQLSource]):
                 identity = str(value(connection, f"SELECT {spoken(connection).identity}"))
                 settings = meaning_of_data(connection)
         except pymysql.MySQLError as error:
-            raise BackupFailed(f"the source refused: {error.args[-1]}") from None
+            failed = SourceChanged if error.args[0] in CHANGED_MEANWHILE else BackupFailed
+            raise failed(f"the source refused: {error.args[-1]}") from None
         stands_still = (STANDS_STILL,) if lag is None else ()
         return BackupContent(
             # What a replica holds is as old as its lag.

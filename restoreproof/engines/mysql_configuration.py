@@ -14,7 +14,7 @@ from pymysql.connections import Connection
 
 from restoreproof.engines.contract import BackupContext, SourceContext
 from restoreproof.engines.file_archive import Collection, collecting
-from restoreproof.engines.mysql_connection import Row, rows
+from restoreproof.engines.mysql_connection import NO_SUCH_TABLE, Row, rows
 from restoreproof.engines.mysql_option_files import (
     PERSISTED,
     PLUGINS,
@@ -47,7 +47,6 @@ NO_PLACE = (
     "the policy does not say where the server's option files are: give source.configuration"
     " with the server's container, or the folder that it takes for /"
 )
-NO_SUCH_TABLE = 1146
 
 
 def require_configuration(context: SourceContext) -> None:

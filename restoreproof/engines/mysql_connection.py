@@ -20,6 +20,9 @@ SESSION = (
     " SESSION group_concat_max_len = 67108864"
     " /*!80000 , SESSION max_execution_time = 0 */ /*M!101100 , SESSION max_statement_time = 0 */"
 )
+NO_SUCH_TABLE, TABLE_CHANGED = 1146, 1412
+CHANGED_MEANWHILE = frozenset({NO_SUCH_TABLE, TABLE_CHANGED})
+"""What a server answers whoever asks a snapshot for a table that was dropped or made since."""
 SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")
 CONNECT_SECONDS = 10
 ACCESS_DENIED = {1044, 1045, 1698}

@@ -4,14 +4,16 @@ The dump and the digests see the very same instant: the lock of the snapshot is 
 the dump has begun to show content, which it does after it has opened its own snapshot.
 """
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from restoreproof.engines.contract import ArtifactSink
+from restoreproof.engines.mysql_connection import CHANGED_MEANWHILE
 from restoreproof.engines.mysql_dialect import Dialect
 from restoreproof.engines.mysql_snapshot import Snapshot
 from restoreproof.fingerprint import Item
-from restoreproof.outcomes import BackupFailed
+from restoreproof.outcomes import BackupFailed, SourceChanged
 from restoreproof.sandbox import Sandbox
 
 OPTIONS_FILE = "/run/restoreproof/client.cnf"
@@ -19,6 +21,7 @@ CONTENT_BEGINS = b"-- Current Database:"
 TRAILER = b"-- Dump completed"
 KEPT_TAIL = 256
 KEPT_HEAD = 64 * 1024
+CODE = re.compile(r"\b[Ee]rror:? (\d{4})\b|\((\d{4})\)")
 
 
 def dump(taken: Snapshot, tools: Sandbox, dialect: Dialect, sink: ArtifactSink) -> tuple[Item, ...]:
@@ -43,7 +46,9 @@ def dump(taken: Snapshot, tools: Sandbox, dialect: Dialect, sink: ArtifactSink) 
                     items = pool.submit(taken.items)
         result = stream.result()
         if result.exit_code != 0:
-            raise BackupFailed(f"{dialect.dump}: {result.complaint}")
+            codes = {int(one[1] or one[2]) for one in CODE.finditer(result.complaint)}
+            failed = SourceChanged if codes & CHANGED_MEANWHILE else BackupFailed
+            raise failed(f"{dialect.dump}: {result.complaint}")
         if items is None or TRAILER not in tail:
             raise BackupFailed(f"{dialect.dump} ended without an error and without a whole dump")
         return items.result()

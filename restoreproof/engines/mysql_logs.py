@@ -31,7 +31,7 @@ from restoreproof.engines.file_archive import (
     restored_items,
     unpack,
 )
-from restoreproof.engines.mysql_connection import rows
+from restoreproof.engines.mysql_connection import NO_SUCH_TABLE, rows
 from restoreproof.engines.mysql_source import source_of
 from restoreproof.engines.server_files import Files, NotThere, opened, require
 from restoreproof.errors import SourceUnavailable
@@ -44,7 +44,6 @@ LOGS = "server-logs.tar"
 FOLDER = "/var/tmp/restoreproof-server-logs"  # noqa: S108  # inside a container of ours alone
 ITEM = "log"
 ERROR_LOG = ("error", "performance_schema.error_log")
-NO_SUCH_TABLE = 1146
 GIVE_PLACE = "give source.logs with the server's container, or the folder that it takes for /"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # As a line of text begins, as JSON of ours says it, and as the server's own JSON does.

@@ -16,7 +16,7 @@ import pymysql
 from pymysql.connections import Connection
 
 from restoreproof.engines.contract import Clock
-from restoreproof.engines.mysql_connection import rows, value
+from restoreproof.engines.mysql_connection import NO_SUCH_TABLE, rows, value
 from restoreproof.engines.mysql_fingerprint import content_items, counter_items, gtid_executed
 from restoreproof.engines.mysql_position import file_position, keeps_gtids, log_position
 from restoreproof.engines.mysql_readers import Connect, Readers, readers
@@ -29,7 +29,6 @@ from restoreproof.outcomes import BackupFailed
 LOCK_SECONDS = 5
 LOCK_TRIES = 6
 LOCK_WAIT_TIMEOUT = 1205
-NO_SUCH_TABLE = 1146
 HELD_TABLES = 32
 HELD_ROWS = 50_000
 READ_SECONDS = 60

@@ -20,6 +20,7 @@ from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.mysql_connection import connect, rows, value
 from restoreproof.engines.mysql_image import version_in
 from restoreproof.engines.mysql_restored import RestoredMySQL
+from restoreproof.engines.mysql_snapshot import Snapshot
 from restoreproof.engines.mysql_source import MySQLSource, connect_source
 from restoreproof.errors import SandboxTrouble, UserError
 from restoreproof.images import ensure
@@ -207,3 +208,29 @@ def _is_refused(source: SourceContext, words: str) -> None:
     assert caught.value.mend
     assert caught.value.exit_code == 2
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("often", [1, 3])
+def test_a_job_is_run_again_when_a_table_is_made_under_it(
+    source: SourceContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: int
+) -> None:
+    """MariaDB lists a table to a snapshot that is older, and then refuses to show it."""
+    release, made = Snapshot.release, []
+
+    def released(taken: Snapshot) -> None:
+        release(taken)
+        if len(made) < often:
+            made.append(f"app.later_{often}_{len(made)}")
+            with closing(connect_source(source)) as connection:
+                rows(connection, f"CREATE TABLE {made[-1]} (a INT PRIMARY KEY)")
+
+    monkeypatch.setattr(Snapshot, "release", released)
+    vault = Vault(str(tmp_path))
+    vault.prepare()
+    result = run_job(engines.load("mysql"), source, vault, "families", None)
+    if often == 1:
+        assert result.backup is not None, result.problem
+        items = result.backup.manifest().fingerprint.items
+        assert "app.later_1_0" in {item.name for item in items}
+    else:
+        assert "definition has changed" in result.problem
