@@ -29,10 +29,15 @@ from restoreproof.images import ensure
 from restoreproof.outcomes import BackupFailed
 from restoreproof.vault import Vault
 
-FAMILIES = {"MySQL": ("restoreproof/mysql:9.7", ""), "MariaDB": (MARIADB, "--log-bin=binlog")}
+MYSQL, WITHOUT_GTIDS = "restoreproof/mysql:9.7", "--gtid-mode=OFF --enforce-gtid-consistency=OFF"
+FAMILIES = {
+    "MySQL": (MYSQL, ""),
+    "MySQL without GTIDs": (MYSQL, WITHOUT_GTIDS),
+    "MariaDB": (MARIADB, "--log-bin=binlog"),
+}
 
 
-@pytest.fixture(scope="module", params=["MySQL", "MariaDB"])
+@pytest.fixture(scope="module", params=FAMILIES)
 def source(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Source]:
