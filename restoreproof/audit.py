@@ -32,7 +32,8 @@ from restoreproof.estate import (
     run_job,
     seal_stream,
 )
-from restoreproof.evidence import CheckRecord, Environment, Evidence
+from restoreproof.evidence import CheckRecord, Evidence
+from restoreproof.evidence_circumstances import Environment
 from restoreproof.ledger import Ledger, earlier_runs, position_after
 from restoreproof.policy import Policy, PolicyDocument
 from restoreproof.policy_file import read_policy

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from restoreproof import __version__, docker_engine
 from restoreproof.errors import DockerUnavailable
-from restoreproof.evidence import Environment, ImageRecord, Package
+from restoreproof.evidence_circumstances import Environment, ImageRecord, Package
 from restoreproof.images import Image
 
 PACKAGES = (

@@ -10,86 +10,19 @@ import hashlib
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import rfc8785
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from restoreproof.errors import UserError
+from restoreproof.evidence_base import Duration, Record
+from restoreproof.evidence_circumstances import Environment, PolicyRecord
+from restoreproof.evidence_week import WeekRecord
 from restoreproof.storage import write_once
 from restoreproof.verdicts import Severity, Verdict
 
 FORMAT: Literal["restoreproof-evidence/1"] = "restoreproof-evidence/1"
-
-
-def _to_milliseconds(value: timedelta) -> timedelta:
-    """More digits would claim more than the clocks give, and JSON writers differ over them."""
-    return timedelta(milliseconds=round(value / timedelta(milliseconds=1)))
-
-
-Duration = Annotated[timedelta, AfterValidator(_to_milliseconds)]
-
-
-class Record(BaseModel):
-    """Base of all evidence: frozen, strict about keys, times in UTC, durations in seconds."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, ser_json_timedelta="float"
-    )
-
-
-class Objectives(Record):
-    """What the policy promises about loss and recovery time."""
-
-    rpo: Duration = Field(alias="rpo_seconds")
-    rto: Duration = Field(alias="rto_seconds")
-    restore_test_every: Duration = Field(alias="restore_test_every_seconds")
-
-
-class PolicyRecord(Record):
-    """Which policy was audited."""
-
-    file: str
-    sha256: str
-    estate: str
-    owner: str
-    objectives: Objectives
-    restoration_criteria: tuple[str, ...] = ()
-    frameworks: tuple[str, ...] = ()
-    """Frameworks of controls that the report maps its checks to."""
-    paper: Literal["A4", "letter"] = "A4"
-
-
-class Package(Record):
-    """A library that took part."""
-
-    name: str
-    version: str
-
-
-class ImageRecord(Record):
-    """A container image that took part."""
-
-    reference: str
-    identifier: str
-    origin: str
-    repository_digest: str | None = None
-
-
-class Environment(Record):
-    """What the run ran with, so that it can be repeated."""
-
-    restoreproof_version: str
-    source_commit: str | None
-    suites_sha256: str
-    python_version: str
-    platform: str
-    docker_engine: str
-    clock: str
-    operator: str = ""
-    """Who ran the audit: the account and machine, and the pipeline if one did."""
-    packages: tuple[Package, ...]
-    images: tuple[ImageRecord, ...]
 
 
 class JobRecord(Record):
@@ -217,35 +150,6 @@ class Measure(Record):
 
     value: Duration | None = Field(alias="value_seconds")
     basis: str
-
-
-class PlannedRecord(Record):
-    """Backup jobs that the schedule asks for in one half hour, at their first."""
-
-    at: datetime
-    kind: str
-    jobs: int
-
-
-class SpanRecord(Record):
-    """A time from one instant to another."""
-
-    begin: datetime
-    end: datetime
-
-
-class WeekRecord(Record):
-    """A week of a schedule: its jobs, and when a failure would lose more than the RPO.
-
-    It begins and ends at midnight by the clocks of ``time_zone``.
-    """
-
-    begin: datetime
-    end: datetime
-    time_zone: str
-    continuous: bool
-    planned: tuple[PlannedRecord, ...]
-    exposed: tuple[SpanRecord, ...]
 
 
 class ComponentRecord(Record):

@@ -22,14 +22,13 @@ from pydantic import Field
 
 from restoreproof.errors import LedgerCorrupt, UserError
 from restoreproof.evidence import (
-    Duration,
     EarlierResult,
     EarlierRun,
     Evidence,
     LedgerPosition,
-    Objectives,
-    Record,
 )
+from restoreproof.evidence_base import Duration, Record
+from restoreproof.evidence_circumstances import Objectives
 from restoreproof.storage import append_line
 from restoreproof.verdicts import Verdict
 

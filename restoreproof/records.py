@@ -14,19 +14,15 @@ from restoreproof.evidence import (
     BackupRecord,
     CheckRecord,
     ComponentRecord,
-    Environment,
     Evidence,
     JobRecord,
     Measure,
-    Objectives,
     PhaseRecord,
-    PlannedRecord,
-    PolicyRecord,
     PromiseRecord,
     Run,
-    SpanRecord,
-    WeekRecord,
 )
+from restoreproof.evidence_circumstances import Environment, Objectives, PolicyRecord
+from restoreproof.evidence_week import PlannedRecord, SpanRecord, WeekRecord
 from restoreproof.history_records import history_records
 from restoreproof.jobs import JobResult, moved
 from restoreproof.outcomes import RestoreFailed

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from restoreproof.evidence import SpanRecord, WeekRecord
+from restoreproof.evidence_week import SpanRecord, WeekRecord
 from restoreproof.wording import duration, plural
 
 DAYS = 7

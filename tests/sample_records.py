@@ -9,18 +9,18 @@ from restoreproof.evidence import (
     BackupRecord,
     CheckRecord,
     ComponentRecord,
+    Measure,
+    PhaseRecord,
+    Run,
+)
+from restoreproof.evidence_circumstances import (
     Environment,
     ImageRecord,
-    Measure,
     Objectives,
     Package,
-    PhaseRecord,
-    PlannedRecord,
     PolicyRecord,
-    Run,
-    SpanRecord,
-    WeekRecord,
 )
+from restoreproof.evidence_week import PlannedRecord, SpanRecord, WeekRecord
 from restoreproof.verdicts import Severity, Verdict
 
 STARTED = datetime(2026, 7, 3, 9, 4, 12, 418_000, tzinfo=UTC)

@@ -9,7 +9,7 @@ from commands import run
 from small_policies import CONTRADICTIONS, SOUND, Small
 from vaults import open_vault, store
 
-from restoreproof.evidence import PlannedRecord, SpanRecord, WeekRecord
+from restoreproof.evidence_week import PlannedRecord, SpanRecord, WeekRecord
 from restoreproof.policy_check import PolicyCheck, check
 from restoreproof.policy_explain import explain
 from restoreproof.week import Span, joined, week_of

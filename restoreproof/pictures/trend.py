@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from restoreproof.evidence import EarlierResult, EarlierRun, Evidence, Objectives
+from restoreproof.evidence import EarlierResult, EarlierRun, Evidence
+from restoreproof.evidence_circumstances import Objectives
 from restoreproof.pictures.drawing import MUTED, NAVY, PALE, RED, RULE, WIDTH, Drawing
 from restoreproof.verdicts import Verdict
 from restoreproof.wording import duration
