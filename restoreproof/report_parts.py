@@ -47,16 +47,14 @@ class Part:
         groups = ((b, tuple(c for c in shown if c.backup == b)) for b in backups)
         return tuple((backup, checks) for backup, checks in groups if checks)
 
-    @property
-    def surroundings(self) -> tuple[tuple[AttemptRecord, int], ...]:
-        """One attempt for each of the surroundings that there were, and how many had them."""
-        first: dict[tuple[str, ...], AttemptRecord] = {}
-        count: Counter[tuple[str, ...]] = Counter()
-        for one in self.attempts:
-            key = (one.server_version, one.image, one.image_identifier, one.isolation, one.limits)
-            first.setdefault(key, one)
-            count[key] += 1
-        return tuple((one, count[key]) for key, one in first.items())
+
+
+@dataclass(frozen=True)
+class AlikePromises:
+    """Promises that say the same of several components, with the same answer."""
+
+    promise: PromiseRecord
+    components: tuple[str | None, ...]
 
 
 def parts(evidence: Evidence) -> tuple[Part, ...]:
@@ -133,6 +131,28 @@ def alike(evidence: Evidence) -> tuple[tuple[str, tuple[str, ...]], ...]:
         (f"{names[0]}: {what}", ()) if len(names) == 1 else (what, tuple(names))
         for what, names in groups.items()
     )
+
+
+def alike_promises(promises: Sequence[PromiseRecord]) -> tuple[AlikePromises, ...]:
+    """Each promise once with the components of which it is made and answered alike."""
+    groups: dict[tuple[object, ...], list[PromiseRecord]] = {}
+    for one in promises:
+        key = (one.promise, one.verdict, one.checks, one.reason)
+        groups.setdefault(key, []).append(one)
+    return tuple(
+        AlikePromises(group[0], tuple(one.component for one in group)) for group in groups.values()
+    )
+
+
+def surroundings(attempts: Sequence[AttemptRecord]) -> tuple[tuple[AttemptRecord, int], ...]:
+    """One attempt for each of the surroundings that there were, and how many had them."""
+    first: dict[tuple[str, ...], AttemptRecord] = {}
+    count: Counter[tuple[str, ...]] = Counter()
+    for one in attempts:
+        key = (one.server_version, one.image, one.image_identifier, one.isolation, one.limits)
+        first.setdefault(key, one)
+        count[key] += 1
+    return tuple((one, count[key]) for key, one in first.items())
 
 
 def more_findings(findings: Sequence[CheckRecord]) -> tuple[tuple[CheckRecord, int], ...]:

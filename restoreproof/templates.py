@@ -1,5 +1,6 @@
 """The templates of ``reports/templates``, with the words and pictures that they may use."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC
 
@@ -35,6 +36,7 @@ def environment() -> Environment:
         "week_days": week_picture.days,
         "week_words": week_picture.in_words,
         "tally": tally,
+        "tallied_ids": tallied_ids,
         "timeline": restore_timeline,
         "steps": steps,
     }
@@ -44,6 +46,12 @@ def environment() -> Environment:
 def tally(records: Iterable[CheckRecord | PromiseRecord], verdict: Verdict) -> int:
     """How many of the checks or promises have this verdict."""
     return sum(record.verdict is verdict for record in records)
+
+
+def tallied_ids(checks: Iterable[CheckRecord]) -> str:
+    """The ids of checks in order, each once with how often it is there: ``RST-001 ×2``."""
+    count = Counter(check.id for check in checks)
+    return ", ".join(f"{key} ×{number}" if number > 1 else key for key, number in count.items())
 
 
 def _printable(value: object) -> object:
