@@ -52,6 +52,10 @@ class RunFolder:
                 mend="give a folder that this user may write with --out",
             ) from None
 
+    def files(self) -> tuple[str, ...]:
+        """The names of all files that will be published, sorted."""
+        return tuple(sorted(path.name for path in self.path.iterdir() if path.name != ESTATE))
+
     def publish(self) -> Path:
         """Put the folder in its place."""
         (self.path / ESTATE).unlink()

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from restoreproof import environment, records, resources, signing, verification
+from restoreproof import (
+    environment,
+    records,
+    resources,
+    sidecars,
+    signing,
+    time_stamping,
+    verification,
+)
 from restoreproof.archive import RunFolder, new_run_id
 from restoreproof.checks import Answer, Question, questions, record
 from restoreproof.clock import system_clock
@@ -44,6 +52,7 @@ from restoreproof.sandbox import Sandboxes
 from restoreproof.storage import write_once
 from restoreproof.suite_index import SuiteIndex, read_suites
 from restoreproof.verdicts import Verdict
+from restoreproof.wording import ATTACHMENT
 
 SILENT = "the check did not run: it was deselected or not collected"
 
@@ -77,6 +86,7 @@ class AuditRun:
         self.index: SuiteIndex = read_suites(resources.folder("suites"))
         self.vault = open_vault(self.document)
         self.identity = _load_identity(self.document, self.started_at)
+        self.timestamps = _timestamps(self.document)
         self.components: list[ComponentAudit] = []
         self.answers: dict[Question, Answer] = {}
         self.broken_suites: dict[str, str] = {}
@@ -190,13 +200,15 @@ class AuditRun:
             evidence = self._evidence(self._observed)
             self.progress("writing evidence and report")
             try:
-                evidence.write(self._folder.path / "evidence.json")
+                evidence.write(self._folder.path / ATTACHMENT)
             except OSError as error:
                 raise unwritable(self._folder.path, error) from None
             problem = ""
             try:
                 self._write_report(evidence)
                 self.progress("report signed, and verified as a reader would")
+                self.progress.close_log()
+                sidecars.bind(evidence, self._folder.path, self._folder.files(), self.identity)
             except Exception as error:  # noqa: BLE001  # the evidence must not be lost
                 problem = f"no report could be made: {type(error).__name__}: {error}"
             self.progress.close_log()
@@ -204,9 +216,13 @@ class AuditRun:
             folder = self._folder.publish()
             mend = f"mend the cause, then: restoreproof report {folder / 'evidence.json'}"
             try:
-                self.ledger.enter(evidence, folder)
+                entry = self.ledger.enter(evidence, folder)
+                if self.timestamps:
+                    time_stamping.stamp(entry, self.options.archive, self.timestamps)
             except (LedgerCorrupt, OSError) as error:
                 problem = problem or f"the run could not be entered in the ledger: {error}"
+            except InfrastructureError as error:
+                problem = problem or f"{error.where}: {error.what}"
         if problem:
             raise InfrastructureError(problem, where=str(folder), mend=mend)
         return evidence, folder
@@ -228,6 +244,7 @@ class AuditRun:
         # WeasyPrint takes a second to import, which only a finished run has to spend.
         from restoreproof import report  # noqa: PLC0415
 
+        sidecars.write_oscal(evidence, self.folder)
         signed = signing.sign(report.render(evidence), self.identity, now=self.clock())
         verification.verify(signed, self.identity.trust, now=self.clock())
         write_once(self.folder / "report.pdf", signed)
@@ -280,3 +297,12 @@ def _load_identity(document: PolicyDocument, now: datetime) -> signing.Identity:
     path = document.folder / expand(settings.identity, where="signing.identity")
     passphrase = reveal(settings.passphrase, where="signing.passphrase", folder=document.folder)
     return signing.load_identity(path, passphrase.encode(), now=now)
+
+
+def _timestamps(document: PolicyDocument) -> signing.TimestampAuthority | None:
+    settings = document.policy.signing.timestamp if document.policy.signing else None
+    if settings is None:
+        return None
+    trust = document.folder / expand(settings.trust, where="signing.timestamp.trust")
+    url = expand(settings.url, where="signing.timestamp.url")
+    return signing.TimestampAuthority(url, verification.load_trust(trust))

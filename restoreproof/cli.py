@@ -319,10 +319,15 @@ def ledger_verify(
         list[str] | None,
         typer.Option("--anchor", help="An entry kept elsewhere; repeatable.", metavar="SEQ:HASH"),
     ] = None,
+    timestamp_trust: Annotated[
+        Path | None,
+        typer.Option(help="Who is trusted for time stamps over the ledger.", metavar="PEM"),
+    ] = None,
 ) -> None:
     """Prove that no run was edited, dropped, swapped or missed. Exit 0 only if so."""
     with _reported():
-        sound = _module("ledger_audit").verify_ledger(archive, anchor or (), typer.echo)
+        verify_ledger = _module("ledger_audit").verify_ledger
+        sound = verify_ledger(archive, anchor or (), typer.echo, timestamp_trust)
     raise typer.Exit(0 if sound else 1)
 
 

@@ -9,11 +9,22 @@ from restoreproof.clock import system_clock
 from restoreproof.errors import LedgerCorrupt, UserError
 from restoreproof.evidence import parse
 from restoreproof.ledger import NAME, Anchor, Ledger, LedgerEntry, digest_of
+from restoreproof.ledger_tokens import against_tokens, without_token
+from restoreproof.verification import load_trust
 from restoreproof.wording import duration, plural
 
 
-def verify_ledger(archive: Path, anchors: Sequence[str], tell: Callable[[str], None]) -> bool:
-    """Tell what is wrong with an archive's ledger, and what is proved. Raise UserError."""
+def verify_ledger(
+    archive: Path,
+    anchors: Sequence[str],
+    tell: Callable[[str], None],
+    timestamp_trust: Path | None = None,
+) -> bool:
+    """Tell what is wrong with an archive's ledger, and what is proved. Raise UserError.
+
+    ``timestamp_trust`` is a PEM file with who is trusted for time stamps over the ledger.
+    """
+    trust = load_trust(timestamp_trust) if timestamp_trust else None
     kept = [Anchor.parse(text) for text in anchors]
     ledger = Ledger(archive)
     if not ledger.path.exists():
@@ -24,10 +35,12 @@ def verify_ledger(archive: Path, anchors: Sequence[str], tell: Callable[[str], N
     except LedgerCorrupt as broken:
         tell(f"BROKEN: {broken.where}: {broken.what}")
         return False
+    now = system_clock()
     problems = [
         *against_anchors(entries, kept),
         *against_archive(entries, archive),
-        *missing_tests(entries, system_clock()),
+        *missing_tests(entries, now),
+        *(against_tokens(entries, archive, trust, now) if trust else ()),
     ]
     for problem in problems:
         tell(f"FINDING: {problem}")
@@ -36,6 +49,10 @@ def verify_ledger(archive: Path, anchors: Sequence[str], tell: Callable[[str], N
         tell(f"  anchor      {entries[-1].anchor}")
     if not kept:
         tell("  not proved: that no run was cut off its end, or all made anew (give --anchor)")
+    if trust is None:
+        tell("  not proved: when entries were made (give --timestamp-trust)")
+    elif bare := without_token(entries, archive):
+        tell(f"  not proved: when each entry was made: {bare}")
     return not problems
 
 

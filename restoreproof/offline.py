@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from restoreproof import evidence, signing, verification
+from restoreproof import evidence, sidecars, signing, verification
 from restoreproof.clock import system_clock
 from restoreproof.errors import OutputUnwritable, UserError
 from restoreproof.storage import write_once
@@ -63,7 +63,23 @@ def verify_file(path: Path, trust: Path, tell: Callable[[str], None]) -> bool:
         tell(f"  ledger     entry {place.sequence}, after the entry with hash {place.previous}")
     tell(f"  file       sha256:{proved.file_sha256}")
     tell("  not proved: that the signer's clock was right; whether the certificate was revoked")
-    return True
+    return _tell_of_sidecars(path, proved, tell)
+
+
+def _tell_of_sidecars(
+    path: Path, proved: verification.Authenticity, tell: Callable[[str], None]
+) -> bool:
+    """Tell whether the files beside a report are its own. True also where there are none."""
+    folder = path.parent
+    if path.name != sidecars.REPORT or not (folder / sidecars.CHECKSUMS).exists():
+        tell("  not proved: files beside the report, as it does not lie in the folder of its run")
+        return True
+    problems = list(sidecars.problems(folder, proved.certificate, proved.evidence))
+    for problem in problems:
+        tell(f"NOT ITS OWN: {folder}: {problem}")
+    if not problems:
+        tell(f"  beside     every file of {sidecars.CHECKSUMS} is the one that the signer attested")
+    return not problems
 
 
 def _taken(to: Path) -> OutputUnwritable:

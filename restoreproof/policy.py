@@ -183,11 +183,19 @@ class Vault(PolicyModel):
     encryption: str = ""
 
 
+class Timestamp(SourceModel):
+    """A time-stamping authority (RFC 3161), and the file of certificates that vouch for it."""
+
+    url: str = Field(pattern=r"^https?://")
+    trust: str
+
+
 class Signing(PolicyModel):
     """The identity that signs reports: a PKCS#12 file and a reference to its passphrase."""
 
     identity: str
     passphrase: Secret
+    timestamp: Timestamp | None = None
 
 
 class Report(PolicyModel):

@@ -48,7 +48,6 @@ class Part:
         return tuple((backup, checks) for backup, checks in groups if checks)
 
 
-
 @dataclass(frozen=True)
 class AlikePromises:
     """Promises that say the same of several components, with the same answer."""

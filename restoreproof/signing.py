@@ -64,6 +64,11 @@ class Identity:
         """Lower-case hex SHA-256 of the signer's certificate."""
         return self.certificate.fingerprint(hashes.SHA256()).hex()
 
+    def sign_bytes(self, content: bytes) -> bytes:
+        """A raw signature over content, with SHA-256."""
+        signature: bytes = asyncio.run(self.signer.async_sign_raw(content, "sha256"))
+        return signature
+
     def require_valid(self, now: datetime) -> None:
         """Raise IdentityUnusable if the certificate is not valid at this instant."""
         begin, end = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
@@ -74,6 +79,14 @@ class Identity:
         if now > end:
             problem = f"the signer's certificate expired on {end:%Y-%m-%d %H:%M} UTC"
             raise IdentityUnusable(problem, where=self.source, mend=mend)
+
+
+@dataclass(frozen=True)
+class TimestampAuthority:
+    """Who says what time it is (RFC 3161), and who vouches for that."""
+
+    url: str
+    trust: tuple[x509.Certificate, ...]
 
 
 def create_identity(folder: Path, passphrase: bytes, *, now: datetime) -> IdentityFiles:

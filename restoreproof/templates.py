@@ -49,7 +49,7 @@ def tally(records: Iterable[CheckRecord | PromiseRecord], verdict: Verdict) -> i
 
 
 def tallied_ids(checks: Iterable[CheckRecord]) -> str:
-    """The ids of checks in order, each once with how often it is there: ``RST-001 ×2``."""
+    """The ids of checks in order, each once, and how often if more than once."""
     count = Counter(check.id for check in checks)
     return ", ".join(f"{key} ×{number}" if number > 1 else key for key, number in count.items())
 

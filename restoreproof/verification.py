@@ -52,6 +52,7 @@ class Authenticity:
 
     signer: str
     signer_fingerprint: str
+    certificate: x509.Certificate
     signed_at: datetime
     level: str
     file_sha256: str
@@ -88,6 +89,7 @@ def verify(pdf: bytes, trust: Sequence[x509.Certificate], *, now: datetime) -> A
         return Authenticity(
             signer=status.signing_cert.subject.human_friendly,
             signer_fingerprint=status.signing_cert.sha256.hex(),
+            certificate=x509.load_der_x509_certificate(status.signing_cert.dump()),
             signed_at=_claimed_time(status),
             level=LEVEL,
             file_sha256=hashlib.sha256(pdf).hexdigest(),
