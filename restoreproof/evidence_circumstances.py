@@ -27,6 +27,8 @@ class PolicyRecord(Record):
     frameworks: tuple[str, ...] = ()
     """Frameworks of controls that the report maps its checks to."""
     paper: Literal["A4", "letter"] = "A4"
+    classification: str = ""
+    """Who may read the report, in the organisation's own words."""
 
 
 class Package(Record):

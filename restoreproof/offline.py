@@ -62,8 +62,9 @@ def verify_file(path: Path, trust: Path, tell: Callable[[str], None]) -> bool:
     if place := proved.evidence.ledger:
         tell(f"  ledger     entry {place.sequence}, after the entry with hash {place.previous}")
     tell(f"  file       sha256:{proved.file_sha256}")
+    its_own = _tell_of_sidecars(path, proved, tell)
     tell("  not proved: that the signer's clock was right; whether the certificate was revoked")
-    return _tell_of_sidecars(path, proved, tell)
+    return its_own
 
 
 def _tell_of_sidecars(

@@ -199,9 +199,13 @@ class Signing(PolicyModel):
 
 
 class Report(PolicyModel):
-    """How reports look: their paper, and the frameworks of controls that they map checks to."""
+    """How reports look: their paper, and the frameworks of controls that they map checks to.
+
+    ``classification`` says who may read them, in the organisation's own words.
+    """
 
     paper: Literal["A4", "letter"] = "A4"
+    classification: str = Field(default="", max_length=60)
     frameworks: tuple[str, ...] = ()
 
     @field_validator("frameworks")

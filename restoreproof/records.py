@@ -108,6 +108,7 @@ def _policy(run: AuditRun) -> PolicyRecord:
         restoration_criteria=run.policy.restoration_criteria,
         frameworks=run.policy.report.frameworks,
         paper=run.policy.report.paper,
+        classification=run.policy.report.classification,
     )
 
 

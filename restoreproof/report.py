@@ -15,7 +15,7 @@ from datetime import datetime
 from weasyprint import HTML, Attachment
 from weasyprint.urls import URLFetcher
 
-from restoreproof import controls, report_parts, templates, wording
+from restoreproof import controls, oscal, report_parts, templates, wording
 from restoreproof.errors import UserError
 from restoreproof.evidence import Evidence
 from restoreproof.pictures.coverage import coverage
@@ -79,6 +79,8 @@ def page(evidence: Evidence, *, screen: bool = False) -> str:
         recovery_points=recovery_points(evidence),
         trend=trend(evidence),
         this_run=this_run(evidence),
+        oscal_name=oscal.NAME,
+        oscal_digest=hashlib.sha256(oscal.assessment_results(evidence)).hexdigest(),
         keywords=wording.keywords(evidence),
         level=LEVEL,
         attachment=ATTACHMENT,

@@ -103,8 +103,11 @@ def test_junit_and_log_are_there(healthy: Finished) -> None:
     assert len(list(suite.iter("testcase"))) == len(healthy.evidence.checks)
     assert f"run {healthy.evidence.run.id} of policy" in log
     assert {path.name for path in healthy.folder.iterdir()} == {
+        "SHA256SUMS",
+        "attestation.dsse.json",
         "evidence.json",
         "junit.xml",
+        "oscal-assessment-results.json",
         "report.html",
         "report.pdf",
         "run.log",
