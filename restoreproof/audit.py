@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from restoreproof import (
+    cleanup,
     environment,
     records,
     resources,
@@ -228,7 +229,8 @@ class AuditRun:
         return evidence, folder
 
     def _evidence(self, observed: Environment) -> Evidence:
-        evidence = records.evidence(self, observed)
+        left = cleanup.servers_left(self.id)
+        evidence = records.evidence(self, observed.model_copy(update={"servers_left": left}))
         try:
             entries = self.ledger.entries()
         except LedgerCorrupt:

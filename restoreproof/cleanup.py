@@ -9,12 +9,13 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import docker.errors
 
 from restoreproof import docker_engine
+from restoreproof.errors import RestoreProofError
 from restoreproof.execution import engine_trouble
 from restoreproof.processes import is_alive
 from restoreproof.sandbox import LABEL
@@ -23,6 +24,18 @@ from restoreproof.sandbox import LABEL
 def clean(progress: Callable[[str], None]) -> int:
     """Remove the leftovers of dead runs, tell of each, and return how many there were."""
     return _clean_engine(progress) + _clean_folders(progress)
+
+
+def servers_left(run_id: str) -> int | None:
+    """How many containers of a run the engine has, running or not; None if it cannot be asked."""
+    try:
+        with closing(docker_engine.connect()) as client, engine_trouble():
+            mine = client.containers.list(
+                all=True, filters={"label": f"{LABEL}.run={run_id}"}, ignore_removed=True
+            )
+            return len(mine)
+    except RestoreProofError:
+        return None
 
 
 def _clean_engine(progress: Callable[[str], None]) -> int:

@@ -61,3 +61,5 @@ class Environment(Record):
     """Who ran the audit: the account and machine, and the pipeline if one did."""
     packages: tuple[Package, ...]
     images: tuple[ImageRecord, ...]
+    servers_left: int | None = None
+    """Throwaway servers of the run that were still there at its end; None if nobody could tell."""

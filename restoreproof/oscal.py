@@ -7,14 +7,13 @@ run and of what they name, so the same evidence gives the same bytes.
 """
 
 import hashlib
+import json
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-
-import rfc8785
 
 from restoreproof import controls
 from restoreproof.evidence import CheckRecord, Evidence, PromiseRecord
@@ -34,8 +33,9 @@ _ENHANCEMENT = re.compile(r"\((\d+)\)")
 
 
 def assessment_results(evidence: Evidence) -> bytes:
-    """The assessment results of a run as RFC 8785 canonical JSON."""
-    return rfc8785.dumps({"assessment-results": _Results(evidence).document()})
+    """The assessment results of a run as JSON, its members sorted."""
+    document = {"assessment-results": _Results(evidence).document()}
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,11 @@ class _Objective:
 @dataclass
 class _Results:
     evidence: Evidence
+    run: uuid.UUID = field(init=False)
     checks: list[tuple[str, CheckRecord]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.run = uuid.uuid5(uuid.NAMESPACE_URL, f"{NAMESPACE}:run:{self.evidence.run.id}")
         self.checks = [
             (self._name("check", str(number)), check)
             for number, check in enumerate(self.evidence.checks)
@@ -203,6 +205,9 @@ class _Results:
         }
 
     def _objectives(self) -> tuple[_Objective, ...]:
+        by_id: dict[str, list[tuple[str, CheckRecord]]] = {}
+        for name, check in self.checks:
+            by_id.setdefault(check.id, []).append((name, check))
         tokens = _tokens(promise.id for promise in self.evidence.promises)
         promised = [
             _Objective(
@@ -211,7 +216,7 @@ class _Results:
                 component=promise.component,
                 verdict=promise.verdict,
                 reason=promise.reason,
-                observations=tuple(name for name, check in self.checks if _rests(promise, check)),
+                observations=tuple(_behind(promise, by_id)),
             )
             for token, promise in zip(tokens, self.evidence.promises, strict=True)
         ]
@@ -272,12 +277,17 @@ class _Results:
 
     def _name(self, *what: str) -> str:
         """A UUID that names one thing of this run, the same whenever it is asked for."""
-        run = uuid.uuid5(uuid.NAMESPACE_URL, f"{NAMESPACE}:run:{self.evidence.run.id}")
-        return str(uuid.uuid5(run, "/".join(what)))
+        return str(uuid.uuid5(self.run, "/".join(what)))
 
 
-def _rests(promise: PromiseRecord, check: CheckRecord) -> bool:
-    return check.id in promise.checks and promise.component in (None, check.component)
+def _behind(
+    promise: PromiseRecord, by_id: Mapping[str, Sequence[tuple[str, CheckRecord]]]
+) -> Iterator[str]:
+    """The observations that a promise rests upon."""
+    for key in dict.fromkeys(promise.checks):
+        for name, check in by_id.get(key, ()):
+            if promise.component in (None, check.component):
+                yield name
 
 
 def _component(name: str, kind: str, title: str, description: str) -> dict[str, Any]:

@@ -328,6 +328,7 @@ def environment() -> Environment:
         docker_engine="20.10.24+dfsg1 (API 1.41), overlay2",
         clock="system clock, UTC; no proof of synchronisation",
         packages=tuple(Package(name=name, version=version) for name, version in packages),
+        servers_left=0,
         images=tuple(
             ImageRecord(
                 reference=reference,

@@ -163,6 +163,43 @@ def test_nothing_to_report_looks_right() -> None:
     assert "Nothing. Every promise of the policy and every check has an answer." in words
 
 
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (0, "had no server of this run any more"),
+        (2, "✗ 2 servers of this run"),
+        (None, "nothing: the container engine could not be asked"),
+    ],
+)
+def test_removal_of_what_was_tested_is_told(
+    evidence: Evidence, left: int | None, words: str
+) -> None:
+    """The last step of the chain of custody says what vouches for it, or that nothing does."""
+    environment = evidence.environment.model_copy(update={"servers_left": left})
+    page = report.page(samples.seal(evidence, environment=environment))
+
+    assert words in page[page.index('id="custody"') : page.index('id="signoff"')]
+
+
+def test_who_may_read_it_stands_on_every_page(evidence: Evidence) -> None:
+    """In the organisation's own words; a report without a classification names none."""
+    policy = evidence.policy.model_copy(update={"classification": "Strictly internal"})
+    pages = PdfReader(io.BytesIO(report.render(samples.seal(evidence, policy=policy)))).pages
+
+    assert "STRICTLY INTERNAL" in pages[0].extract_text()
+    assert all("Strictly internal" in page.extract_text() for page in pages[1:])
+    assert "STRICTLY" not in report.page(evidence).upper()
+
+
+def test_how_to_verify_is_on_one_page(pdf: bytes) -> None:
+    """Whoever verifies has all commands before him."""
+    pages = [page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages]
+    (whole,) = [page for page in pages[1:] if "How to verify this file" in page]
+
+    assert "restoreproof verify report.pdf" in whole
+    assert "sha256sum --check --strict SHA256SUMS" in whole
+
+
 def test_an_empty_run_is_rendered(evidence: Evidence) -> None:
     """A run that saw nothing at all still has a report."""
     nothing: dict[str, Any] = dict.fromkeys(
