@@ -88,11 +88,23 @@ def test_hostile_values_are_only_text(evidence: Evidence) -> None:
 
 
 @pytest.mark.parametrize("address", ["file:///etc/hostname", "http://127.0.0.1:9/x.png"])
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<img src="{}">',
+        '<link rel="stylesheet" href="{}">',
+        '<link rel="attachment" href="{}">',
+        "<style>@import url({});</style>",
+        '<p style="background: url({})">x</p>',
+        '<object data="{}"></object>',
+    ],
+)
 def test_nothing_is_fetched_even_if_a_template_asks(
-    evidence: Evidence, monkeypatch: pytest.MonkeyPatch, address: str
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch, markup: str, address: str
 ) -> None:
     """If markup did get through, fetching would end the rendering rather than happen."""
-    monkeypatch.setattr(report, "page", lambda _: f'<html lang="en"><img src="{address}">')
+    page = f'<html lang="en">{markup.format(address)}'
+    monkeypatch.setattr(report, "page", lambda _: page)
 
     with pytest.raises(FatalURLFetchingError):
         report.render(evidence)
@@ -158,11 +170,27 @@ def test_findings_without_end_are_counted(evidence: Evidence) -> None:
 
 
 def test_large_estates_are_whole() -> None:
-    """Fifty components and two hundred findings: every one has its entry."""
-    page = report.page(samples.large(components=50, checks=1_000, findings=200))
+    """Fifty components and two hundred findings: every one has its entry, every promise its row."""
+    large = samples.large(components=50, checks=1_000, findings=200)
+    page = report.page(large)
 
+    promises = page[page.index('id="promises"') : page.index('id="method"')]
+    assert "all 50 components" in promises
+    assert all(f">{one.promise}<br>" in promises for one in large.promises)
     assert all(f"Component mysql-{number:02} " in page for number in range(1, 51))
     assert all(f"<h3>F{number} " in page for number in range(1, 201))
+
+
+def test_what_differs_in_a_large_estate_is_told_by_name() -> None:
+    """Only what is alike of all components stands without their names."""
+    large = samples.large(components=50, checks=1_000)
+    first, *others = large.promises
+    broken = first.model_copy(update={"verdict": Verdict.FAILED, "reason": "one of them"})
+    page = report.page(samples.seal(large, promises=(broken, *others)))
+    promises = page[page.index('id="promises"') : page.index('id="method"')]
+
+    assert '<span class="small muted">mysql-01</span>' in promises
+    assert '<span class="small muted">mysql-02, mysql-03, ' in promises
 
 
 def test_rendering_says_nothing_on_its_own(
