@@ -43,7 +43,9 @@ from restoreproof.estate import (
 )
 from restoreproof.evidence import CheckRecord, Evidence
 from restoreproof.evidence_circumstances import Environment
+from restoreproof.evidence_negative_control import NegativeControlRecord, Outcome
 from restoreproof.ledger import Ledger, earlier_runs, position_after
+from restoreproof.negative_control import Ask, NegativeControl
 from restoreproof.policy import Policy, PolicyDocument
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
@@ -141,14 +143,32 @@ class AuditRun:
             seal_stream(audited, self.vault, self.policy.estate, self.progress)
         events = self.vault.catalog.events()
         within = self.policy.integrity_checks or timedelta()
+        wanted = self.policy.negative_control
         period = max(2 * self.policy.objectives.restore_test_every, within)
         earlier = read_earlier_runs(self.options.archive, self.policy.estate, at - period)
         for audited in self.components:
             known = self.vault.backups(audited.name)
             audited.earlier, audited.check_within = earlier, within
+            if wanted != "off":
+                audited.control_budget = wanted.budget
             history = RunHistory.of(events, audited.name)
             audited.lying = self.vault.folders(audited.name)
             audited.choose(known, self.policy.audit.restore, self.seed, history)
+
+    def control_negatively(self, audited: ComponentAudit, ask: Ask) -> NegativeControlRecord:
+        """Damage copies of a component's backups and see whether the checks notice."""
+        wanted = self.policy.negative_control
+        assert wanted != "off"
+        seed = self.seed if wanted.seed is None else wanted.seed
+        budget = audited.control_budget
+        seconds = budget.total_seconds()
+        self.progress(f"damaging copies of {audited.name}'s backups, {seconds:g} s at the most")
+        declarations = self.index.declarations
+        control = NegativeControl(audited, declarations, ask, budget, seed, self.progress)
+        done = audited.negative_control = control.run()
+        detected, tried = len(done.with_outcome(Outcome.DETECTED)), len(done.tried)
+        self.progress(f"{audited.name}: {detected} of {tried} damages detected, seed {seed}")
+        return done
 
     def component(self, name: str) -> ComponentAudit:
         """The component of this name."""

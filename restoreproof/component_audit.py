@@ -12,6 +12,7 @@ from restoreproof.earlier_runs import EarlierRuns
 from restoreproof.engines.contract import CLOCK_AHEAD, STREAMED, Clock, Engine, SourceContext
 from restoreproof.errors import SourceUnavailable
 from restoreproof.evidence import Measure
+from restoreproof.evidence_negative_control import NegativeControlRecord
 from restoreproof.images import Image
 from restoreproof.jobs import JobResult, base_for_next, run_job, seal_stream
 from restoreproof.outcomes import RestoreFailed
@@ -61,6 +62,9 @@ class ComponentAudit:
     earlier: EarlierRuns = field(default_factory=EarlierRuns)
     check_within: timedelta = timedelta()
     """Within what time every backup's stored bytes are checked; nothing means in every run."""
+    control_budget: timedelta = timedelta()
+    """For how long copies of backups are damaged; nothing means that none are."""
+    negative_control: NegativeControlRecord | None = None
 
     @property
     def image(self) -> Image | None:
@@ -259,6 +263,11 @@ class ComponentAudit:
     def retention(self) -> Retention | None:
         """How long the policy has backups kept."""
         return self.component.retention
+
+    @property
+    def controls_negatively(self) -> bool:
+        """Whether the policy wants to see that the checks can fail."""
+        return self.control_budget > timedelta()
 
     @property
     def lets_go(self) -> bool:

@@ -12,7 +12,7 @@ import hashlib
 import random
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +30,10 @@ MARK = "copy-to-be-damaged"
 MANIFEST = "manifest.json"
 
 Change = Callable[[bytes], bytes]
+
+
+class NotApplicable(AssertionError):
+    """A fault that cannot be done to what it was to be done to, and why."""
 
 
 class VaultCopy:
@@ -55,6 +59,30 @@ class VaultCopy:
         (root / MARK).touch()
         return cls(root)
 
+    @classmethod
+    def of_chain(cls, chain: Sequence[StoredBackup], root: Path) -> Self:
+        """Make a vault of nothing but a chain, in a folder that does not exist yet.
+
+        Its files are links to those of the vault, each of which is replaced by a file of its own
+        when it is damaged: so a copy costs no more than what is changed in it. Raise
+        FileExistsError if the folder exists, RestoreFailed if a manifest is damaged.
+        """
+        root.mkdir()
+        (root / MARK).touch()
+        copy = cls(root)
+        for backup in chain:
+            folder = root / backup.entry.component / backup.id
+            folder.mkdir(parents=True)
+            for path in backup.folder.iterdir():
+                (folder / path.name).symlink_to(path.resolve())
+            copy.vault.catalog.append(backup.manifest(), backup.entry.manifest_sha256)
+        return copy
+
+    def same(self, backup: StoredBackup) -> StoredBackup:
+        """This copy's own of a backup."""
+        known = self.vault.backups(backup.entry.component)
+        return next(one for one in known if one.id == backup.id)
+
     def newest(self, component: str) -> StoredBackup:
         """The newest backup of a component."""
         return self.vault.backups(component)[-1]
@@ -74,6 +102,35 @@ class VaultCopy:
         with self._changed(backup, artifact) as content:
             assert keep < len(content), "nothing would be cut off"
             del content[keep:]
+
+    def change_stored(self, backup: StoredBackup, artifact: str, change: Change) -> None:
+        """Store other bytes for an artifact's, and tell nobody."""
+        path = backup.folder / artifact
+        before = path.read_bytes()
+        self._replace(path, _changed(before, change))
+
+    def remove_backup(self, backup: StoredBackup) -> None:
+        """Remove a backup's folder."""
+        shutil.rmtree(self._inside(backup.folder))
+
+    def forget(self, backup: StoredBackup) -> None:
+        """Leave a backup out of the catalog, and chain what is left anew."""
+        self._rewrite_catalog(
+            lambda entry: (
+                None if isinstance(entry, CatalogEntry) and entry.backup == backup.id else {}
+            )
+        )
+
+    def misdate_in_catalog(self, backup: StoredBackup, by: timedelta) -> None:
+        """Have the catalog name another recovery point than the manifest, its chain made anew."""
+        at = backup.entry.recovery_point + by
+        self._rewrite_catalog(
+            lambda entry: (
+                {"recovery_point": at}
+                if isinstance(entry, CatalogEntry) and entry.backup == backup.id
+                else {}
+            )
+        )
 
     def remove(self, backup: StoredBackup, name: str = MANIFEST) -> None:
         """Remove an artifact, or the manifest."""
@@ -98,9 +155,7 @@ class VaultCopy:
         """Change the content of an artifact, and every hash over it."""
         manifest = backup.manifest()
         described = next(one for one in manifest.artifacts if one.name == artifact)
-        before = b"".join(backup.read(described))
-        after = change(before)
-        assert after != before, "the fault changed nothing"
+        after = _changed(b"".join(backup.read(described)), change)
         compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True)
         stored = compressor.compress(after)
         self._replace(backup.folder / artifact, stored)
@@ -113,6 +168,28 @@ class VaultCopy:
         )
         artifacts = tuple(wrong if one is described else one for one in manifest.artifacts)
         self.restate(backup, artifacts=artifacts)
+
+    def break_off(self, backup: StoredBackup, artifact: str, keep: int) -> None:
+        """Keep only the first stored bytes of an artifact, and put right the hashes over it."""
+        manifest = backup.manifest()
+        stored = (backup.folder / artifact).read_bytes()[:keep]
+        self._replace(backup.folder / artifact, stored)
+        facts = {"sha256": hashlib.sha256(stored).hexdigest(), "stored_bytes": len(stored)}
+        artifacts = tuple(
+            one.model_copy(update=facts) if one.name == artifact else one
+            for one in manifest.artifacts
+        )
+        self.restate(backup, artifacts=artifacts)
+
+    def take_content_of(self, backup: StoredBackup, other: StoredBackup) -> None:
+        """Store another backup's content under this one's name, date and fingerprint."""
+        taken = other.manifest()
+        for artifact in backup.manifest().artifacts:
+            self.remove(backup, artifact.name)
+        for artifact in taken.artifacts:
+            path = self._inside(backup.folder / artifact.name)
+            path.symlink_to((other.folder / artifact.name).resolve())
+        self.restate(backup, artifacts=taken.artifacts)
 
     def backdate(self, backup: StoredBackup, by: timedelta) -> None:
         """Make a backup older than it is, its recovery point too."""
@@ -141,14 +218,26 @@ class VaultCopy:
         self._replace(backup.folder / MANIFEST, content)
         digest = hashlib.sha256(content).hexdigest()
         catalogued = {name: getattr(manifest, name) for name in CATALOGUED if name != "id"}
+        self._rewrite_catalog(
+            lambda entry: (
+                catalogued | {"manifest_sha256": digest}
+                if isinstance(entry, CatalogEntry) and entry.backup == backup.id
+                else {}
+            )
+        )
+
+    def _rewrite_catalog(self, change: Callable[[CatalogLine], dict[str, Any] | None]) -> None:
+        """Change facts in lines of the catalog, or leave lines out, and chain them anew."""
         lines: list[bytes] = []
         for entry in self.vault.catalog.events():
-            changes: dict[str, Any] = {
-                "previous_sha256": hashlib.sha256(lines[-1]).hexdigest() if lines else BEGINNING
+            changes = change(entry)
+            if changes is None:
+                continue
+            place = {
+                "sequence": len(lines) + 1,
+                "previous_sha256": hashlib.sha256(lines[-1]).hexdigest() if lines else BEGINNING,
             }
-            if isinstance(entry, CatalogEntry) and entry.backup == backup.id:
-                changes |= catalogued | {"manifest_sha256": digest}
-            lines.append(_line(entry.model_copy(update=changes)))
+            lines.append(_line(entry.model_copy(update=changes | place)))
         self._replace(self.vault.catalog.path, b"".join(line + b"\n" for line in lines))
 
     @contextmanager
@@ -166,7 +255,8 @@ class VaultCopy:
 
     def _inside(self, path: Path) -> Path:
         """The path, if it lies in this copy: a backup of another vault is left alone."""
-        if not path.resolve().is_relative_to(self.root.resolve()):
+        # A file of the copy may be a link to one of the vault: it is replaced, never written to.
+        if not path.parent.resolve().is_relative_to(self.root.resolve()):
             mend = "take the backup from this copy"
             raise UserError("not in the copy that may be damaged", where=str(path), mend=mend)
         return path
@@ -174,6 +264,13 @@ class VaultCopy:
 
 def _line(entry: CatalogLine) -> bytes:
     return entry.model_dump_json().encode()
+
+
+def _changed(before: bytes, change: Change) -> bytes:
+    after = change(before)
+    if after == before:
+        raise NotApplicable("the fault changed nothing")
+    return after
 
 
 def _drawn(seed: int) -> random.Random:

@@ -171,23 +171,21 @@ def change_gtid(dump: bytes, by: int = 1) -> bytes:
 def replace_in_file(name: str, old: bytes, new: bytes) -> Change:
     """Store another text for one in a file of a tar."""
 
-    def change(stored: bytes) -> bytes:
-        made = io.BytesIO()
-        with (
-            tarfile.open(fileobj=io.BytesIO(stored)) as tar,
-            tarfile.open(fileobj=made, mode="w") as other,
-        ):
-            for member in tar:
-                file = tar.extractfile(member)
-                content = file.read() if file else b""
-                if member.name == name:
-                    assert old in content, f"{name} holds no {old!r}"
-                    content = content.replace(old, new)
-                    member.size = len(content)
-                other.addfile(member, io.BytesIO(content))
-        return made.getvalue()
+    def replace(content: bytes) -> bytes:
+        assert old in content, f"{name} holds no {old!r}"
+        return content.replace(old, new)
 
-    return change
+    return in_file(name, replace)
+
+
+def in_file(name: str, change: Change) -> Change:
+    """Change the content of one file of a tar."""
+    return lambda stored: _members(stored, name, change)
+
+
+def drop_file(name: str) -> Change:
+    """Leave one file out of a tar."""
+    return lambda stored: _members(stored, name, lambda _: None)
 
 
 def drop_last_lines(count: int) -> Change:
@@ -201,6 +199,24 @@ def drop_last_lines(count: int) -> Change:
     return change
 
 
+def _members(stored: bytes, name: str, change: Callable[[bytes], bytes | None]) -> bytes:
+    """The tar with one file changed, or left out if its change is None."""
+    made = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(stored)) as tar,
+        tarfile.open(fileobj=made, mode="w", format=tar.format) as other,
+    ):
+        for member in tar:
+            file = tar.extractfile(member)
+            content: bytes | None = file.read() if file else b""
+            if member.name == name:
+                content = change(content or b"")
+            if content is not None:
+                member.size = len(content) if file else 0
+                other.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
 def _cut(dump: bytes, pattern: bytes, instead: bytes = b"") -> bytes:
     changed, count = re.subn(pattern, instead, dump, count=1, flags=re.DOTALL | re.MULTILINE)
     assert count, f"the dump holds nothing like {pattern!r}"
@@ -212,6 +228,11 @@ def _in_insert(dump: bytes, table: str, change: Callable[[list[bytes]], list[byt
     rows = list(_rows(dump[begin:end]))
     assert len(rows) > 1, f"{table} has one row alone"
     return dump[:begin] + b",".join(change(rows)) + dump[end:]
+
+
+def in_first_insert(table: str, change: Callable[[list[bytes]], list[bytes]]) -> Change:
+    """Change the rows of a table's first INSERT."""
+    return lambda dump: _in_insert(dump, table, change)
 
 
 def _inserted(dump: bytes, table: str) -> list[bytes]:

@@ -1,11 +1,14 @@
 """Faults inside bundles of Git repositories, for ``VaultCopy.rewrite``: named functions."""
 
+import random
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from restoreproof.damage import Change
+from git.exc import GitCommandError
+
+from restoreproof.damage import Change, NotApplicable
 from restoreproof.engines.git import run_git
 
 AUTHOR = ("-c", "user.name=RestoreProof", "-c", "user.email=restoreproof@localhost")
@@ -30,6 +33,40 @@ def drop_path(path: str) -> Change:
     return lambda bundle: _in_repository(bundle, change)
 
 
+def drop_any_path(chance: random.Random) -> Change:
+    """Take something that is drawn out of the newest version."""
+
+    def change(repository: Path) -> None:
+        entries = run_git(["ls-tree", "HEAD"], repository).splitlines(keepends=True)
+        assert entries, "the newest version is empty"
+        entries.pop(chance.randrange(len(entries)))
+        _commit(repository, "".join(entries))
+
+    return lambda bundle: _in_repository(bundle, change)
+
+
+def drop_newest_version(bundle: bytes) -> bytes:
+    """Put the default branch back by one version."""
+
+    def change(repository: Path) -> None:
+        run_git(["update-ref", "HEAD", "HEAD~1"], repository)
+
+    return _in_repository(bundle, change)
+
+
+def rewrite_newest_version(bundle: bytes) -> bytes:
+    """Put another commit with the same files in the place of the newest."""
+
+    def change(repository: Path) -> None:
+        parents = run_git(["rev-list", "--parents", "-1", "HEAD"], repository).split()[1:]
+        of = [word for parent in parents for word in ("-p", parent)]
+        message = ["-m", "another message"]
+        made = run_git([*AUTHOR, "commit-tree", *of, *message, "HEAD^{tree}"], repository)
+        run_git(["update-ref", "HEAD", made.strip()], repository)
+
+    return _in_repository(bundle, change)
+
+
 def name_a_file_twice(bundle: bytes) -> bytes:
     """Add a version that is no valid one: two files of it have the same name."""
 
@@ -45,7 +82,10 @@ def _in_repository(bundle: bytes, change: Callable[[Path], object]) -> bytes:
         file, repository = Path(folder, "bundle"), Path(folder, "repository.git")
         file.write_bytes(bundle)
         run_git(["clone", "--quiet", "--mirror", str(file), str(repository)])
-        change(repository)
+        try:
+            change(repository)
+        except GitCommandError as error:
+            raise NotApplicable(f"git: {error.status}") from None
         run_git(["bundle", "create", "--quiet", str(file), "--all"], repository)
         return file.read_bytes()
 

@@ -8,6 +8,7 @@ import io
 import random
 import tarfile
 from collections.abc import Callable
+from typing import IO
 
 from restoreproof.damage import Change
 
@@ -68,6 +69,30 @@ def flip_bit_in_shard(seed: int = 0) -> Change:
     return change
 
 
+def flip_bits_in_shard(seed: int = 0) -> Change:
+    """Turn over one bit in every hundred bytes of the points of the oldest shard."""
+
+    def flips(content: bytes) -> bytes:
+        changed = bytearray(content)
+        chance = random.Random(seed)  # noqa: S311  # no secret
+        # Some bits are of checksums that no server looks at: one alone might change nothing.
+        for at in range(16, len(content) // 2, 100):
+            changed[at + chance.randrange(min(100, len(content) // 2 - at))] ^= 1
+        return bytes(changed)
+
+    def flip(packed: bytes) -> bytes:
+        return gzip.compress(_members(gzip.decompress(packed), lambda _, file: flips(file)))
+
+    def change(tar: bytes) -> bytes:
+        with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+            shards = [name for name in archive.getnames() if name.endswith(SHARD)]
+        assert shards, "the backup holds no shard"
+        oldest = min(shards, key=lambda name: int(name.removesuffix(SHARD).rpartition(".s")[2]))
+        return _members(tar, lambda name, content: flip(content) if name == oldest else content)
+
+    return change
+
+
 # Archives of shards of InfluxDB 2.x
 
 
@@ -100,8 +125,22 @@ def _flip(file: bytes, seed: int) -> bytes:
 
 def _any_shard(tar: bytes, seed: int) -> str:
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
-        shards = sorted(name for name in archive.getnames() if name.endswith(SHARD))
+        shards = sorted(
+            one.name
+            for one in archive
+            if one.name.endswith(SHARD) and _holds_points(archive.extractfile(one))
+        )
+    assert shards, "the backup holds no shard"
     return random.Random(seed).choice(shards)  # noqa: S311  # no secret
+
+
+def _holds_points(shard: IO[bytes] | None) -> bool:
+    assert shard is not None
+    try:
+        with tarfile.open(fileobj=shard) as files:
+            return any(one.name.endswith(POINTS) for one in files)
+    except (tarfile.TarError, EOFError):
+        return False
 
 
 def _members(tar: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:

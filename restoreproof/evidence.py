@@ -18,6 +18,7 @@ from pydantic import Field
 from restoreproof.errors import UserError
 from restoreproof.evidence_base import Duration, Record
 from restoreproof.evidence_circumstances import Environment, PolicyRecord
+from restoreproof.evidence_negative_control import NegativeControlRecord
 from restoreproof.evidence_week import WeekRecord
 from restoreproof.storage import write_once
 from restoreproof.verdicts import Severity, Verdict
@@ -235,6 +236,7 @@ class Evidence(Record):
     jobs: tuple[JobRecord, ...]
     backups: tuple[BackupRecord, ...]
     attempts: tuple[AttemptRecord, ...]
+    negative_controls: tuple[NegativeControlRecord, ...] = ()
     history: tuple[HistoryRecord, ...] = ()
     """From which RPO kept, missed and failed runs can be worked out again."""
     exclusions: tuple[str, ...]

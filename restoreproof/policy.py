@@ -231,6 +231,16 @@ class Audit(PolicyModel):
     time_zone: TimeZone = "UTC"
 
 
+class NegativeControl(PolicyModel):
+    """How long audits damage copies of a component's backups, to prove that checks can fail.
+
+    ``budget`` is for each component. Chance starts from the run's seed if none is given.
+    """
+
+    budget: Duration = timedelta(minutes=1)
+    seed: int | None = None
+
+
 class Policy(PolicyModel):
     """The whole policy of one estate."""
 
@@ -247,6 +257,7 @@ class Policy(PolicyModel):
     vault: Vault
     signing: Signing | None = None
     audit: Audit = Audit()
+    negative_control: NegativeControl | Literal["off"] = NegativeControl()
     report: Report = Report()
     components: dict[Annotated[str, Field(pattern=COMPONENT_NAME)], Component] = Field(min_length=1)
 

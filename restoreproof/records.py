@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from restoreproof.audit import AuditRun
 
 LEFT_OUT = Measure(value=None, basis="the component was left out of this run")
+NO_CONTROL = (
+    "the policy turns the negative control off, so nothing here shows that the checks would notice"
+    " a damaged backup"
+)
 REASONS_SHOWN = 3
 REASON_LENGTH = 160
 
@@ -72,6 +76,9 @@ def evidence(run: AuditRun, observed: Environment) -> Evidence:
         backups=tuple(one for audited in run.components for one in _backups(audited)),
         attempts=tuple(
             _attempt(attempt) for audited in run.components for attempt in audited.attempts
+        ),
+        negative_controls=tuple(
+            audited.negative_control for audited in run.components if audited.negative_control
         ),
         history=tuple(
             line
@@ -256,6 +263,8 @@ def _exclusions(run: AuditRun) -> tuple[str, ...]:
     for name, component in run.policy.components.items():
         gaps = engines.load(component.engine).exclusions(component.source)
         found += [f"{name}: {gap}" for gap in gaps]
+        if run.policy.negative_control == "off":
+            found.append(f"{name}: {NO_CONTROL}")
         if component.retention is None:
             found.append(f"{name}: the policy promises no retention")
     for one in run.components:

@@ -1,0 +1,351 @@
+"""The negative control of a component: copies of its backups are damaged, and the checks asked.
+
+The answers are those of the suites' own checks, asked of a vault that holds nothing but the
+copy. A damage is detected if a check fails on it that passed on an undamaged copy, which went the
+same way. What does not fit into the budget is not tried: which, is drawn with a seed.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from restoreproof.checks import Answer
+from restoreproof.component_audit import ComponentAudit
+from restoreproof.damage import VaultCopy
+from restoreproof.damage_catalogue import damages_for
+from restoreproof.damage_kinds import Damage, Layer, Subject, TooLarge
+from restoreproof.earlier_runs import EarlierRuns
+from restoreproof.engines.contract import STREAMED
+from restoreproof.errors import SandboxTrouble
+from restoreproof.evidence_negative_control import NegativeControlRecord, Outcome, TrialRecord
+from restoreproof.redaction import redact
+from restoreproof.restore import Target, chain_of
+from restoreproof.run_history import RunHistory
+from restoreproof.suite_index import Declaration, Scope
+from restoreproof.vault import StoredBackup
+from restoreproof.verdicts import Verdict
+
+Ask = Callable[[Declaration, Mapping[str, Any]], Answer | None]
+"""Ask a check of what it wants; None if it wants what is not given."""
+NOT_ASKED = (
+    *("JOB", "CAD", "POL", "STR", "NEG"),
+    *("RTO", "RPO-001", "SCH-003", "RST-004", "VLT-003"),
+    *("MYS-003", "MYS-006", "INF-001"),
+)
+"""Checks of jobs, of plans, of the run itself, of speed, and of what a server can do: what they
+ask is no matter of stored bytes."""
+ESSENTIAL = ("VLT-001", "VLT-002", "RST-001", "RST-002")
+"""What has to pass on an undamaged copy, or nothing that is seen on a damaged one counts."""
+UNTRIED = "the budget was used up"
+REASON_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was asked of one copy, and what came of it."""
+
+    answers: Mapping[str, Answer]
+    trouble: str = ""
+
+    def with_verdict(self, verdict: Verdict) -> set[str]:
+        return {name for name, one in self.answers.items() if one.judged()[0] is verdict}
+
+
+@dataclass
+class _Budget:
+    """Time that is left, and how long things took."""
+
+    limit: timedelta
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def used(self) -> timedelta:
+        return timedelta(seconds=time.monotonic() - self.begun)
+
+    def holds(self, estimate: timedelta) -> bool:
+        """Whether there is time left for something that takes so long."""
+        return self.used + estimate <= self.limit
+
+
+class NegativeControl:
+    """The negative control of one component, after its backups were audited."""
+
+    def __init__(
+        self,
+        audited: ComponentAudit,
+        declarations: Sequence[Declaration],
+        ask: Ask,
+        budget: timedelta,
+        seed: int,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.audited = audited
+        self.ask = ask
+        self.seed = seed
+        self.tell = tell
+        self._budget = _Budget(budget)
+        self._trials: list[TrialRecord] = []
+        self._declarations = tuple(
+            one for one in declarations if not one.id.startswith(NOT_ASKED) and one.applies(audited)
+        )
+        self._chance = random.Random(f"{seed} {audited.name}")  # noqa: S311  # repeatable, no secret
+
+    def run(self) -> NegativeControlRecord:
+        """Damage, restore and ask, for as long as the budget lasts."""
+        waiting: list[tuple[StoredBackup, Damage, _Seen, timedelta]] = []
+        for backup in self._subjects():
+            known = damages_for(self.audited.engine.name, backup.entry.kind)
+            begun = self._budget.used
+            seen = self._undamaged(backup)
+            took = self._budget.used - begun
+            if seen is None:
+                reason = UNTRIED if self._trials[-1].outcome is Outcome.NOT_TRIED else "see there"
+                for damage in known:
+                    self._note(backup, damage, Outcome.NOT_TRIED, reason=reason)
+                continue
+            waiting += [(backup, damage, seen, took) for damage in known]
+        # What needs no restore costs little and comes first; of the rest the seed decides.
+        quick = [one for one in waiting if one[1].layer is not Layer.CONTENT]
+        slow = [one for one in waiting if one[1].layer is Layer.CONTENT]
+        self._chance.shuffle(slow)
+        for backup, damage, seen, took in quick + slow:
+            estimate = took if damage.layer is Layer.CONTENT else timedelta()
+            if self._budget.holds(estimate):
+                self._damaged(backup, damage, seen)
+            else:
+                self._note(backup, damage, Outcome.NOT_TRIED, reason=UNTRIED)
+        return self._record()
+
+    def _subjects(self) -> Iterator[StoredBackup]:
+        """The newest full backup, and the increment of the shortest chain, that came back."""
+        came_back = set(self.audited.restored_now())
+        mine = [one for one in self.audited.backups if one.id in came_back]
+        fulls = [one for one in mine if one.entry.kind == "full"]
+        yield from fulls[-1:]
+        # The end of a stream was not looked at, so it is taken only where there is nothing else.
+        increments = sorted(
+            (one for one in mine if one.entry.kind != "full"),
+            key=lambda one: (
+                one.entry.kind == STREAMED,
+                len(chain_of(one, self.audited.backups)),
+                -one.entry.recovery_point.timestamp(),
+            ),
+        )
+        yield from increments[:1]
+
+    def _undamaged(self, backup: StoredBackup) -> _Seen | None:
+        """What the checks say of an untouched copy; None if that is nothing to go by."""
+        before = [one.duration for one in self.audited.attempts_of(backup)]
+        if not self._budget.holds(min(before)):
+            self._note(backup, None, Outcome.NOT_TRIED, reason=UNTRIED)
+            return None
+        begun = time.monotonic()
+        with self._copy(backup) as copy:
+            seen = self._look(copy, backup.id, restore=True)
+        asked = {one for one in ESSENTIAL if one in {d.id for d in self._declarations}}
+        if backup.entry.kind == STREAMED:
+            asked -= {"RST-002"}
+        passed = seen.with_verdict(Verdict.PASSED)
+        clean = asked <= passed
+        self._note(
+            backup,
+            None,
+            Outcome.CLEAN if clean else Outcome.NOT_CLEAN,
+            passed=passed,
+            reason="" if clean else _words(seen, asked - passed),
+            begun=begun,
+        )
+        return seen if clean else None
+
+    def _damaged(self, backup: StoredBackup, damage: Damage, undamaged: _Seen) -> None:
+        begun = time.monotonic()
+        usable = undamaged.with_verdict(Verdict.PASSED)
+        if damage.only and not damage.only & usable:
+            reason = f"{', '.join(sorted(damage.only))} does not pass without it either"
+            self._note(backup, damage, Outcome.NOT_APPLICABLE, reason=reason)
+            return
+        with self._copy(backup) as copy:
+            subject = Subject(
+                copy,
+                copy.same(backup),
+                random.Random(f"{self.seed} {backup.id} {damage.name}"),  # noqa: S311  # repeatable
+                self.audited.lost_at,
+                self._earlier(backup),
+            )
+            try:
+                done = damage.inflict(subject)
+            except TooLarge as size:
+                self._note(backup, damage, Outcome.NOT_TRIED, reason=str(size))
+                return
+            except AssertionError as obstacle:
+                self._note(backup, damage, Outcome.NOT_APPLICABLE, reason=str(obstacle))
+                return
+            seen = self._look(copy, backup.id, restore=damage.layer is not Layer.VAULT)
+        detected = seen.with_verdict(Verdict.FAILED) & usable
+        if detected:
+            outcome, reason = Outcome.DETECTED, _words(seen, detected)
+        elif seen.trouble or seen.with_verdict(Verdict.ERROR):
+            outcome = Outcome.ERROR
+            reason = seen.trouble or _words(seen, seen.with_verdict(Verdict.ERROR))
+        else:
+            outcome, reason = Outcome.MISSED, "no check failed"
+        passed = seen.with_verdict(Verdict.PASSED) & usable
+        self._note(backup, damage, outcome, detected, passed, reason, done, begun)
+
+    def _copy(self, backup: StoredBackup) -> "_Copies":
+        return _Copies(self.audited, chain_of(backup, self.audited.backups))
+
+    def _earlier(self, backup: StoredBackup) -> StoredBackup | None:
+        """The full backup before a full one, if it is as it was stored."""
+        fulls = self.audited.fulls
+        before = [one for one in fulls if one.entry.recovery_point < backup.entry.recovery_point]
+        return before[-1] if before and not before[-1].damage()[1] else None
+
+    def _look(self, copy: VaultCopy, backup: str, *, restore: bool) -> _Seen:
+        """Ask the checks of a copy, and of what it restores to."""
+        audited = _standing_alone(self.audited, copy)
+        answers: dict[str, Answer] = {}
+        given: dict[str, Any] = {"component": audited, "objectives": audited.objectives}
+        for declaration in self._declarations:
+            if declaration.scope is Scope.COMPONENT and declaration.applies(audited):
+                self._put(declaration, given, answers)
+        target = next((one for one in audited.targets if one.backup.id == backup), None)
+        if target is None or not restore:
+            return _Seen(answers)
+        try:
+            self._restore(audited, target, answers)
+        except SandboxTrouble as trouble:
+            return _Seen(answers, str(trouble))
+        return _Seen(answers)
+
+    def _restore(self, audited: ComponentAudit, target: Target, answers: dict[str, Answer]) -> None:
+        with audited.attempt(target) as attempt:
+            given: dict[str, Any] = {
+                "target": target,
+                "attempt": attempt,
+                "audited": audited,
+                "objectives": audited.objectives,
+                "seed": self.seed,
+            }
+            if attempt.restored is not None:
+                given["restored"] = attempt.restored
+            for declaration in self._declarations:
+                if declaration.scope is Scope.TARGET and declaration.asks(target):
+                    self._put(declaration, given, answers)
+
+    def _put(
+        self, declaration: Declaration, given: Mapping[str, Any], answers: dict[str, Answer]
+    ) -> None:
+        answer = self.ask(declaration, given)
+        if answer is not None:
+            answers[declaration.id] = answer
+
+    def _note(
+        self,
+        backup: StoredBackup,
+        damage: Damage | None,
+        outcome: Outcome,
+        detected: set[str] | None = None,
+        passed: set[str] | None = None,
+        reason: str = "",
+        done: str = "",
+        begun: float | None = None,
+    ) -> None:
+        seconds = 0.0 if begun is None else time.monotonic() - begun
+        self._trials.append(
+            TrialRecord(
+                damage=damage.name if damage else "",
+                title=damage.title if damage else "undamaged copy",
+                layer=damage.layer if damage else "",
+                backup=backup.id,
+                done=redact(done),
+                outcome=outcome,
+                detected_by=tuple(sorted(detected or ())),
+                passed=tuple(sorted(passed or ())),
+                reason=redact(reason)[:REASON_LENGTH],
+                duration=timedelta(seconds=seconds),
+            )
+        )
+        if outcome in (Outcome.MISSED, Outcome.NOT_CLEAN, Outcome.ERROR):
+            told = damage.title if damage else "undamaged copy"
+            self.tell(f"negative control of {backup.id}, {told}: {outcome}: {reason}")
+
+    def _record(self) -> NegativeControlRecord:
+        record = NegativeControlRecord(
+            component=self.audited.name,
+            engine=self.audited.engine.name,
+            budget=self._budget.limit,
+            took=self._budget.used,
+            seed=self.seed,
+            trials=tuple(self._trials),
+        )
+        return record.model_copy(update={"unproven": why_unproven(record)})
+
+
+class _Copies:
+    """A copy of a chain in a folder of this run's, for as long as the block lasts."""
+
+    def __init__(self, audited: ComponentAudit, chain: Sequence[StoredBackup]) -> None:
+        self._folder = audited.context.sandboxes.folder()
+        self._chain = chain
+
+    def __enter__(self) -> VaultCopy:
+        return VaultCopy.of_chain(self._chain, self._folder.__enter__() / "vault")
+
+    def __exit__(self, *error: Any) -> None:
+        self._folder.__exit__(*error)
+
+
+def why_unproven(record: NegativeControlRecord) -> str:
+    """Why a negative control does not show that the checks can fail; empty if it does."""
+    missed, broken = record.with_outcome(Outcome.MISSED), record.with_outcome(Outcome.ERROR)
+    unclean = [one for one in record.controls if one.outcome is Outcome.NOT_CLEAN]
+    deep = [one for one in record.tried if one.layer == Layer.CONTENT]
+    untried = [one for one in record.with_outcome(Outcome.NOT_TRIED) if one.layer == Layer.CONTENT]
+    told = "; ".join(f"{one.title} ({one.done})" for one in missed)
+    reasons = (
+        (missed, f"{len(missed)} of {len(record.tried)} damages went unnoticed: {told}"),
+        (unclean, f"the checks found something in an undamaged copy: {_first(unclean)}"),
+        (broken, f"a check broke: {_first(broken)}"),
+        (not record.controls, "no backup came back, so none could be damaged"),
+        (untried and not deep, f"no damage to the content was tried: {_first(untried)}"),
+        (not record.tried, "no damage applies"),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
+
+
+def _first(trials: Sequence[TrialRecord]) -> str:
+    return f"{trials[0].title}: {trials[0].reason}" if trials else ""
+
+
+def _standing_alone(audited: ComponentAudit, copy: VaultCopy) -> ComponentAudit:
+    """The component as it would be if there were nothing but the copy."""
+    alone = replace(
+        audited,
+        jobs=[],
+        attempts=[],
+        restored_heartbeat=None,
+        stream=None,
+        earlier=EarlierRuns(),
+        check_within=timedelta(),
+        lying=copy.vault.folders(audited.name),
+        negative_control=None,
+    )
+    history = RunHistory.of(copy.vault.catalog.events(), audited.name)
+    alone.choose(copy.vault.backups(audited.name), "all", 0, history)
+    return alone
+
+
+def _words(seen: _Seen, checks: set[str]) -> str:
+    """What the first of some checks said."""
+    said = []
+    for name in sorted(checks, key=lambda one: (not one.startswith("RST"), one)):
+        answer = seen.answers.get(name)
+        if answer is None:
+            said.append(f"{name}: no answer{f': {seen.trouble}' if seen.trouble else ''}")
+        else:
+            said.append(f"{name}: {answer.reason or answer.observation.seen}")
+    return "; ".join(said)
