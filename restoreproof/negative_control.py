@@ -40,6 +40,7 @@ ask is no matter of stored bytes."""
 ESSENTIAL = ("VLT-001", "VLT-002", "RST-001", "RST-002")
 """What has to pass on an undamaged copy, or nothing that is seen on a damaged one counts."""
 UNTRIED = "the budget was used up"
+NO_CONTROL = "no undamaged copy of it came out clean"
 REASON_LENGTH = 300
 
 
@@ -52,6 +53,16 @@ class _Seen:
 
     def with_verdict(self, verdict: Verdict) -> set[str]:
         return {name for name, one in self.answers.items() if one.judged()[0] is verdict}
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A damage that is to be done, and what is known of the undamaged copy."""
+
+    backup: StoredBackup
+    damage: Damage
+    undamaged: _Seen
+    estimate: timedelta
 
 
 @dataclass
@@ -95,29 +106,36 @@ class NegativeControl:
 
     def run(self) -> NegativeControlRecord:
         """Damage, restore and ask, for as long as the budget lasts."""
-        waiting: list[tuple[StoredBackup, Damage, _Seen, timedelta]] = []
+        waiting: list[_Waiting] = []
         for backup in self._subjects():
             known = damages_for(self.audited.engine.name, backup.entry.kind)
             begun = self._budget.used
-            seen = self._undamaged(backup)
-            took = self._budget.used - begun
-            if seen is None:
-                reason = UNTRIED if self._trials[-1].outcome is Outcome.NOT_TRIED else "see there"
+            undamaged = self._undamaged(backup)
+            if undamaged is None:
                 for damage in known:
-                    self._note(backup, damage, Outcome.NOT_TRIED, reason=reason)
+                    self._note(backup, damage, Outcome.NOT_TRIED, reason=NO_CONTROL)
                 continue
-            waiting += [(backup, damage, seen, took) for damage in known]
-        # What needs no restore costs little and comes first; of the rest the seed decides.
-        quick = [one for one in waiting if one[1].layer is not Layer.CONTENT]
-        slow = [one for one in waiting if one[1].layer is Layer.CONTENT]
-        self._chance.shuffle(slow)
-        for backup, damage, seen, took in quick + slow:
-            estimate = took if damage.layer is Layer.CONTENT else timedelta()
-            if self._budget.holds(estimate):
-                self._damaged(backup, damage, seen)
-            else:
-                self._note(backup, damage, Outcome.NOT_TRIED, reason=UNTRIED)
+            took = self._budget.used - begun
+            mine = [_Waiting(backup, one, undamaged, took) for one in known]
+            # What needs no restore costs little and comes first; of the rest the seed decides.
+            for one in mine:
+                if one.damage.layer is not Layer.CONTENT:
+                    self._damaged(one)
+            slow = [one for one in mine if one.damage.layer is Layer.CONTENT]
+            self._chance.shuffle(slow)
+            # One damage to the content comes before another backup's undamaged copy.
+            while slow and not self._tried(Layer.CONTENT):
+                self._damaged(slow.pop(0))
+            waiting += slow
+        self._chance.shuffle(waiting)
+        for one in waiting:
+            self._damaged(one)
         return self._record()
+
+    def _tried(self, layer: Layer) -> bool:
+        """Whether a damage of this layer was done, or there was no time for it."""
+        mine = [one for one in self._trials if one.layer == layer]
+        return any(one.outcome is not Outcome.NOT_APPLICABLE for one in mine)
 
     def _subjects(self) -> Iterator[StoredBackup]:
         """The newest full backup, and the increment of the shortest chain, that came back."""
@@ -160,7 +178,12 @@ class NegativeControl:
         )
         return seen if clean else None
 
-    def _damaged(self, backup: StoredBackup, damage: Damage, undamaged: _Seen) -> None:
+    def _damaged(self, waiting: "_Waiting") -> None:
+        backup, damage, undamaged = waiting.backup, waiting.damage, waiting.undamaged
+        restores = damage.layer is Layer.CONTENT
+        if not self._budget.holds(waiting.estimate if restores else timedelta()):
+            self._note(backup, damage, Outcome.NOT_TRIED, reason=UNTRIED)
+            return
         begun = time.monotonic()
         usable = undamaged.with_verdict(Verdict.PASSED)
         if damage.only and not damage.only & usable:

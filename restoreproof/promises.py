@@ -32,6 +32,7 @@ REQUIRED = {
     "integrity": ("VLT-001", "VLT-002"),
     "restore-test": ("CAD-001", "CAD-002", "CAD-003"),
     "retention": ("RET-001", "VLT-002"),
+    "negative-control": ("NEG-001",),
     "versions": ("GIT-001", "GIT-002", "RET-001", "VLT-002"),
 }
 REQUIRED_OF_ENGINE = {
@@ -104,6 +105,9 @@ def promises(
         else:
             kept = component.retention.describe()
             yield Promise("retention", name, f"backups are kept: {kept}")
+    if policy.negative_control != "off":
+        text = "damage done to copies of its backups is noticed (negative control)"
+        yield Promise("negative-control", name, text)
     yield Promise(
         "restore-test",
         name,

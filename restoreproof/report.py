@@ -19,6 +19,7 @@ from restoreproof import controls, oscal, report_parts, templates, wording
 from restoreproof.errors import UserError
 from restoreproof.evidence import Evidence
 from restoreproof.pictures.coverage import coverage
+from restoreproof.pictures.detection import detection
 from restoreproof.pictures.recovery_points import recovery_points
 from restoreproof.pictures.trend import this_run, trend
 from restoreproof.verdicts import Verdict
@@ -76,6 +77,7 @@ def page(evidence: Evidence, *, screen: bool = False) -> str:
         more_findings=report_parts.more_findings(evidence.findings),
         frameworks=controls.supporting(evidence),
         coverage=coverage(evidence),
+        detection=detection(evidence),
         recovery_points=recovery_points(evidence),
         trend=trend(evidence),
         this_run=this_run(evidence),

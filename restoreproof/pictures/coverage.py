@@ -15,10 +15,11 @@ LEFT, TOP, ROW = 118.0, 20.0, 17.0
 USUAL = (
     "data", "configuration", "logs", "playbook", "inventory", "full", "incremental",
     "continuous", "rpo", "rto", "integrity", "retention", "versions", "restore-test",
+    "negative-control",
 )  # fmt: skip
 SHORT = {
     "configuration": "config", "incremental": "increments", "continuous": "stream", "rpo": "RPO",
-    "rto": "RTO", "restore-test": "re-test",
+    "rto": "RTO", "restore-test": "re-test", "negative-control": "control",
 }  # fmt: skip
 
 
