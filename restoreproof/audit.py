@@ -22,6 +22,7 @@ from restoreproof import (
     verification,
 )
 from restoreproof.archive import RunFolder, new_run_id
+from restoreproof.asking import Ask
 from restoreproof.checks import Answer, Question, questions, record
 from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
@@ -45,7 +46,7 @@ from restoreproof.evidence import CheckRecord, Evidence
 from restoreproof.evidence_circumstances import Environment
 from restoreproof.evidence_negative_control import NegativeControlRecord, Outcome
 from restoreproof.ledger import Ledger, earlier_runs, position_after
-from restoreproof.negative_control import Ask, NegativeControl
+from restoreproof.negative_control import NegativeControl
 from restoreproof.policy import Policy, PolicyDocument
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress

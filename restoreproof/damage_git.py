@@ -84,9 +84,9 @@ def _in_repository(bundle: bytes, change: Callable[[Path], object]) -> bytes:
         run_git(["clone", "--quiet", "--mirror", str(file), str(repository)])
         try:
             change(repository)
+            run_git(["bundle", "create", "--quiet", str(file), "--all"], repository)
         except GitCommandError as error:
-            raise NotApplicable(f"git: {error.status}") from None
-        run_git(["bundle", "create", "--quiet", str(file), "--all"], repository)
+            raise NotApplicable(f"git ended with {error.status}") from None
         return file.read_bytes()
 
 

@@ -7,52 +7,30 @@ same way. What does not fit into the budget is not tried: which, is drawn with a
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
-from restoreproof.checks import Answer
+from restoreproof.asking import Ask, Questions, Seen
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.damage import VaultCopy
 from restoreproof.damage_catalogue import damages_for
 from restoreproof.damage_kinds import Damage, Layer, Subject, TooLarge
-from restoreproof.earlier_runs import EarlierRuns
 from restoreproof.engines.contract import STREAMED
-from restoreproof.errors import SandboxTrouble
 from restoreproof.evidence_negative_control import NegativeControlRecord, Outcome, TrialRecord
 from restoreproof.redaction import redact
-from restoreproof.restore import Target, chain_of
-from restoreproof.run_history import RunHistory
-from restoreproof.suite_index import Declaration, Scope
+from restoreproof.restore import chain_of
+from restoreproof.suite_index import Declaration
 from restoreproof.vault import StoredBackup
 from restoreproof.verdicts import Verdict
+from restoreproof.wording import duration as in_words
 
-Ask = Callable[[Declaration, Mapping[str, Any]], Answer | None]
-"""Ask a check of what it wants; None if it wants what is not given."""
-NOT_ASKED = (
-    *("JOB", "CAD", "POL", "STR", "NEG"),
-    *("RTO", "RPO-001", "SCH-003", "RST-004", "VLT-003"),
-    *("MYS-003", "MYS-006", "INF-001"),
-)
-"""Checks of jobs, of plans, of the run itself, of speed, and of what a server can do: what they
-ask is no matter of stored bytes."""
 ESSENTIAL = ("VLT-001", "VLT-002", "RST-001", "RST-002")
 """What has to pass on an undamaged copy, or nothing that is seen on a damaged one counts."""
-UNTRIED = "the budget was used up"
+UNTRIED = "no time is left of the budget"
 NO_CONTROL = "no undamaged copy of it came out clean"
 REASON_LENGTH = 300
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What was asked of one copy, and what came of it."""
-
-    answers: Mapping[str, Answer]
-    trouble: str = ""
-
-    def with_verdict(self, verdict: Verdict) -> set[str]:
-        return {name for name, one in self.answers.items() if one.judged()[0] is verdict}
 
 
 @dataclass(frozen=True)
@@ -61,7 +39,7 @@ class _Waiting:
 
     backup: StoredBackup
     damage: Damage
-    undamaged: _Seen
+    undamaged: Seen
     estimate: timedelta
 
 
@@ -70,11 +48,15 @@ class _Budget:
     """Time that is left, and how long things took."""
 
     limit: timedelta
-    begun: float = field(default_factory=time.monotonic)
+    monotonic: Callable[[], float]
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begun = self.monotonic()
 
     @property
     def used(self) -> timedelta:
-        return timedelta(seconds=time.monotonic() - self.begun)
+        return timedelta(seconds=self.monotonic() - self.begun)
 
     def holds(self, estimate: timedelta) -> bool:
         """Whether there is time left for something that takes so long."""
@@ -92,16 +74,14 @@ class NegativeControl:
         budget: timedelta,
         seed: int,
         tell: Callable[[str], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.audited = audited
-        self.ask = ask
         self.seed = seed
         self.tell = tell
-        self._budget = _Budget(budget)
+        self._budget = _Budget(budget, monotonic)
         self._trials: list[TrialRecord] = []
-        self._declarations = tuple(
-            one for one in declarations if not one.id.startswith(NOT_ASKED) and one.applies(audited)
-        )
+        self._questions = Questions(audited, declarations, ask, seed)
         self._chance = random.Random(f"{seed} {audited.name}")  # noqa: S311  # repeatable, no secret
 
     def run(self) -> NegativeControlRecord:
@@ -112,8 +92,10 @@ class NegativeControl:
             begun = self._budget.used
             undamaged = self._undamaged(backup)
             if undamaged is None:
+                last = self._trials[-1]
+                reason = last.reason if last.outcome is Outcome.NOT_TRIED else NO_CONTROL
                 for damage in known:
-                    self._note(backup, damage, Outcome.NOT_TRIED, reason=NO_CONTROL)
+                    self._note(backup, damage, Outcome.NOT_TRIED, reason=reason)
                 continue
             took = self._budget.used - begun
             mine = [_Waiting(backup, one, undamaged, took) for one in known]
@@ -154,16 +136,17 @@ class NegativeControl:
         )
         yield from increments[:1]
 
-    def _undamaged(self, backup: StoredBackup) -> _Seen | None:
+    def _undamaged(self, backup: StoredBackup) -> Seen | None:
         """What the checks say of an untouched copy; None if that is nothing to go by."""
-        before = [one.duration for one in self.audited.attempts_of(backup)]
-        if not self._budget.holds(min(before)):
-            self._note(backup, None, Outcome.NOT_TRIED, reason=UNTRIED)
+        shortest = min(one.duration for one in self.audited.attempts_of(backup))
+        if not self._budget.holds(shortest):
+            reason = f"{UNTRIED}, and a restore takes {in_words(shortest)}"
+            self._note(backup, None, Outcome.NOT_TRIED, reason=reason)
             return None
-        begun = time.monotonic()
+        begun = self._budget.used
         with self._copy(backup) as copy:
-            seen = self._look(copy, backup.id, restore=True)
-        asked = {one for one in ESSENTIAL if one in {d.id for d in self._declarations}}
+            seen = self._questions.of(copy, backup.id, restore=True)
+        asked = set(ESSENTIAL) & self._questions.checks
         if backup.entry.kind == STREAMED:
             asked -= {"RST-002"}
         passed = seen.with_verdict(Verdict.PASSED)
@@ -173,7 +156,7 @@ class NegativeControl:
             None,
             Outcome.CLEAN if clean else Outcome.NOT_CLEAN,
             passed=passed,
-            reason="" if clean else _words(seen, asked - passed),
+            reason="" if clean else seen.words(asked - passed),
             begun=begun,
         )
         return seen if clean else None
@@ -184,7 +167,7 @@ class NegativeControl:
         if not self._budget.holds(waiting.estimate if restores else timedelta()):
             self._note(backup, damage, Outcome.NOT_TRIED, reason=UNTRIED)
             return
-        begun = time.monotonic()
+        begun = self._budget.used
         usable = undamaged.with_verdict(Verdict.PASSED)
         if damage.only and not damage.only & usable:
             reason = f"{', '.join(sorted(damage.only))} does not pass without it either"
@@ -206,65 +189,30 @@ class NegativeControl:
             except AssertionError as obstacle:
                 self._note(backup, damage, Outcome.NOT_APPLICABLE, reason=str(obstacle))
                 return
-            seen = self._look(copy, backup.id, restore=damage.layer is not Layer.VAULT)
+            seen = self._questions.of(copy, backup.id, restore=damage.layer is not Layer.VAULT)
         detected = seen.with_verdict(Verdict.FAILED) & usable
         if detected:
-            outcome, reason = Outcome.DETECTED, _words(seen, detected)
+            outcome, reason = Outcome.DETECTED, seen.words(detected)
         elif seen.trouble or seen.with_verdict(Verdict.ERROR):
             outcome = Outcome.ERROR
-            reason = seen.trouble or _words(seen, seen.with_verdict(Verdict.ERROR))
+            reason = seen.trouble or seen.words(seen.with_verdict(Verdict.ERROR))
         else:
             outcome, reason = Outcome.MISSED, "no check failed"
         passed = seen.with_verdict(Verdict.PASSED) & usable
         self._note(backup, damage, outcome, detected, passed, reason, done, begun)
 
-    def _copy(self, backup: StoredBackup) -> "_Copies":
-        return _Copies(self.audited, chain_of(backup, self.audited.backups))
+    @contextmanager
+    def _copy(self, backup: StoredBackup) -> Iterator[VaultCopy]:
+        """A vault of nothing but a backup's chain, gone when the block ends."""
+        chain = chain_of(backup, self.audited.backups)
+        with self.audited.context.sandboxes.folder() as folder:
+            yield VaultCopy.of_chain(chain, folder / "vault")
 
     def _earlier(self, backup: StoredBackup) -> StoredBackup | None:
         """The full backup before a full one, if it is as it was stored."""
         fulls = self.audited.fulls
         before = [one for one in fulls if one.entry.recovery_point < backup.entry.recovery_point]
         return before[-1] if before and not before[-1].damage()[1] else None
-
-    def _look(self, copy: VaultCopy, backup: str, *, restore: bool) -> _Seen:
-        """Ask the checks of a copy, and of what it restores to."""
-        audited = _standing_alone(self.audited, copy)
-        answers: dict[str, Answer] = {}
-        given: dict[str, Any] = {"component": audited, "objectives": audited.objectives}
-        for declaration in self._declarations:
-            if declaration.scope is Scope.COMPONENT and declaration.applies(audited):
-                self._put(declaration, given, answers)
-        target = next((one for one in audited.targets if one.backup.id == backup), None)
-        if target is None or not restore:
-            return _Seen(answers)
-        try:
-            self._restore(audited, target, answers)
-        except SandboxTrouble as trouble:
-            return _Seen(answers, str(trouble))
-        return _Seen(answers)
-
-    def _restore(self, audited: ComponentAudit, target: Target, answers: dict[str, Answer]) -> None:
-        with audited.attempt(target) as attempt:
-            given: dict[str, Any] = {
-                "target": target,
-                "attempt": attempt,
-                "audited": audited,
-                "objectives": audited.objectives,
-                "seed": self.seed,
-            }
-            if attempt.restored is not None:
-                given["restored"] = attempt.restored
-            for declaration in self._declarations:
-                if declaration.scope is Scope.TARGET and declaration.asks(target):
-                    self._put(declaration, given, answers)
-
-    def _put(
-        self, declaration: Declaration, given: Mapping[str, Any], answers: dict[str, Answer]
-    ) -> None:
-        answer = self.ask(declaration, given)
-        if answer is not None:
-            answers[declaration.id] = answer
 
     def _note(
         self,
@@ -275,9 +223,8 @@ class NegativeControl:
         passed: set[str] | None = None,
         reason: str = "",
         done: str = "",
-        begun: float | None = None,
+        begun: timedelta | None = None,
     ) -> None:
-        seconds = 0.0 if begun is None else time.monotonic() - begun
         self._trials.append(
             TrialRecord(
                 damage=damage.name if damage else "",
@@ -289,7 +236,7 @@ class NegativeControl:
                 detected_by=tuple(sorted(detected or ())),
                 passed=tuple(sorted(passed or ())),
                 reason=redact(reason)[:REASON_LENGTH],
-                duration=timedelta(seconds=seconds),
+                duration=timedelta() if begun is None else self._budget.used - begun,
             )
         )
         if outcome in (Outcome.MISSED, Outcome.NOT_CLEAN, Outcome.ERROR):
@@ -306,20 +253,6 @@ class NegativeControl:
             trials=tuple(self._trials),
         )
         return record.model_copy(update={"unproven": why_unproven(record)})
-
-
-class _Copies:
-    """A copy of a chain in a folder of this run's, for as long as the block lasts."""
-
-    def __init__(self, audited: ComponentAudit, chain: Sequence[StoredBackup]) -> None:
-        self._folder = audited.context.sandboxes.folder()
-        self._chain = chain
-
-    def __enter__(self) -> VaultCopy:
-        return VaultCopy.of_chain(self._chain, self._folder.__enter__() / "vault")
-
-    def __exit__(self, *error: Any) -> None:
-        self._folder.__exit__(*error)
 
 
 def why_unproven(record: NegativeControlRecord) -> str:
@@ -342,33 +275,3 @@ def why_unproven(record: NegativeControlRecord) -> str:
 
 def _first(trials: Sequence[TrialRecord]) -> str:
     return f"{trials[0].title}: {trials[0].reason}" if trials else ""
-
-
-def _standing_alone(audited: ComponentAudit, copy: VaultCopy) -> ComponentAudit:
-    """The component as it would be if there were nothing but the copy."""
-    alone = replace(
-        audited,
-        jobs=[],
-        attempts=[],
-        restored_heartbeat=None,
-        stream=None,
-        earlier=EarlierRuns(),
-        check_within=timedelta(),
-        lying=copy.vault.folders(audited.name),
-        negative_control=None,
-    )
-    history = RunHistory.of(copy.vault.catalog.events(), audited.name)
-    alone.choose(copy.vault.backups(audited.name), "all", 0, history)
-    return alone
-
-
-def _words(seen: _Seen, checks: set[str]) -> str:
-    """What the first of some checks said."""
-    said = []
-    for name in sorted(checks, key=lambda one: (not one.startswith("RST"), one)):
-        answer = seen.answers.get(name)
-        if answer is None:
-            said.append(f"{name}: no answer{f': {seen.trouble}' if seen.trouble else ''}")
-        else:
-            said.append(f"{name}: {answer.reason or answer.observation.seen}")
-    return "; ".join(said)

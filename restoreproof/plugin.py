@@ -249,7 +249,14 @@ def judge(error: BaseException | None, *, asked: bool) -> tuple[Verdict, str]:
 
 def ask(declaration: Declaration, given: Mapping[str, Any]) -> Answer | None:
     """Ask a check outside of pytest's own order; None if it wants what is not given."""
-    check = getattr(_suite(declaration.file), declaration.function)
+    return ask_of(vars(_suite(declaration.file)).get, declaration, given)
+
+
+def ask_of(
+    suite: Callable[[str], Any], declaration: Declaration, given: Mapping[str, Any]
+) -> Answer | None:
+    """Ask a check of a suite, which gives a function by its name."""
+    check = suite(declaration.function)
     observation = Observation()
     known = {**given, "observe": observation, "in_words": wording.duration}
     wanted = inspect.signature(check).parameters
