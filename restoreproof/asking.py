@@ -83,6 +83,8 @@ class Questions:
             self._restore(audited, target, answers)
         except SandboxTrouble as trouble:
             return Seen(answers, str(trouble))
+        except Exception as error:  # noqa: BLE001  # it is the damage that broke it, and no answer
+            return Seen(answers, f"{type(error).__name__}: {error}")
         return Seen(answers)
 
     def _restore(self, audited: ComponentAudit, target: Target, answers: dict[str, Answer]) -> None:

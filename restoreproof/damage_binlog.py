@@ -18,7 +18,8 @@ MAGIC = b"\xfebin"
 HEADER_BYTES, CHECKSUM_BYTES = 19, 4
 SERVER = slice(HEADER_BYTES + 1, HEADER_BYTES + 17)
 """Where in an event with a GTID the server's UUID stands."""
-GTID_EVENT, CRC32 = 33, 1
+CRC32 = 1
+"""How the first event of a log says that every event ends in a checksum."""
 GTID_EVENTS = frozenset({33, 34, 42, 162})
 """Types of the events with which a transaction begins: with a GTID, without, tagged, MariaDB's."""
 
@@ -116,16 +117,12 @@ def change_server(tar: bytes) -> bytes:
     """Let the transactions of the last log be those of another server."""
 
     def change(kind: int, event: bytes) -> bytes:
-        if kind != GTID_EVENT:
+        if kind not in GTID_EVENTS:
             return event
         other = bytes(byte ^ 0xFF for byte in event[SERVER])
         return event[: SERVER.start] + other + event[SERVER.stop :]
 
-    def changed(log: bytes) -> bytes:
-        assert has_checksums(log), "events without checksums"
-        return _in_events(log, change)
-
-    return in_log(-1, changed)(tar)
+    return in_log(-1, lambda log: _in_events(log, change))(tar)
 
 
 def has_checksums(log: bytes) -> bool:

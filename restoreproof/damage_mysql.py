@@ -162,6 +162,18 @@ def _in_logs(change: Change, told: str) -> Callable[[Subject], str]:
     return damage
 
 
+def change_server(subject: Subject) -> str:
+    def change(log: bytes) -> bytes:
+        _require_checksums(log)
+        return log
+
+    _new_transactions(subject)
+    logs = b"".join(subject.backup.read(subject.artifact(LOGS)))
+    damage_binlog.in_log(-1, change)(logs)
+    damage_binlog.rewrite_logs(subject.copy, subject.backup, damage_binlog.change_server)
+    return "last log says that another server wrote it"
+
+
 def lose_transaction(subject: Subject) -> str:
     new = _new_transactions(subject)
     last = subject.chance.randrange(min(new, 100))
@@ -181,14 +193,18 @@ def lose_transaction(subject: Subject) -> str:
 
 def flip_in_event(subject: Subject) -> str:
     def change(log: bytes) -> bytes:
-        if not damage_binlog.has_checksums(log):
-            raise NotApplicable("the source's binary logs have no checksums")
+        _require_checksums(log)
         at = subject.chance.randrange(len(log) * 3 // 4, len(log))
         return log[:at] + bytes([log[at] ^ 1]) + log[at + 1 :]
 
     _new_transactions(subject)
     damage_binlog.rewrite_logs(subject.copy, subject.backup, damage_binlog.in_log(-1, change))
     return "one bit of the last binary log turned over"
+
+
+def _require_checksums(log: bytes) -> None:
+    if not damage_binlog.has_checksums(log):
+        raise NotApplicable("the source's binary logs have no checksums")
 
 
 def _new_transactions(subject: Subject) -> int:
@@ -309,11 +325,7 @@ DAMAGES = tuple(
             "log-emptied", "binary log without transactions",
             _in_logs(damage_binlog.empty_log(-1), "last log without its transactions"), True,
         ),
-        (
-            "log-of-another-server", "binary log of another server",
-            _in_logs(damage_binlog.change_server, "last log says that another server wrote it"),
-            True,
-        ),
+        ("log-of-another-server", "binary log of another server", change_server, True),
         ("event-flipped", "one bit of a binary log turned over", flip_in_event, True),
         ("configuration-changed", "configuration file changed", spoil_file, None),
         ("log-cut", "end of a log lost", lose_last_line, None),

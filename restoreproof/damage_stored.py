@@ -49,13 +49,10 @@ def backdate(subject: Subject) -> str:
 
 
 def lose_base(subject: Subject) -> str:
-    base = next(
-        one
-        for one in subject.copy.vault.backups(subject.backup.entry.component)
-        if one.id == subject.backup.entry.base
-    )
-    subject.copy.remove_backup(base)
-    subject.copy.forget(base)
+    for one in subject.copy.vault.backups(subject.backup.entry.component):
+        if one.id == subject.backup.entry.base:
+            subject.copy.remove_backup(one)
+            subject.copy.forget(one)
     return "backup that the increment stands on gone, and its line in the catalog"
 
 

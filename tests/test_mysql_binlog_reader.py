@@ -1,12 +1,19 @@
 """Binary logs of MariaDB as the reader sees them, event by event."""
 
 import struct
+import tarfile
 import zlib
 from io import BytesIO
 
 import pytest
 
-from restoreproof.engines.mysql_binlog_reader import MAGIC, LogDamaged, commits_of, read_events
+from restoreproof.engines.mysql_binlog_reader import (
+    MAGIC,
+    LogDamaged,
+    commits_of,
+    logs_in,
+    read_events,
+)
 
 FORMAT, XID, CHECKPOINT, GTID = 15, 16, 161, 162
 SECOND = 1_700_000_000
@@ -44,3 +51,17 @@ def test_an_end_that_is_not_there_is_damage() -> None:
     log[-31 + 13] ^= 1
     with pytest.raises(LogDamaged, match="does not end where it says"):
         list(read_events(BytesIO(bytes(log))))
+
+
+def test_a_tar_that_breaks_off_inside_a_log_is_damage() -> None:
+    """Its reader meets the end in the midst of a log: damage, and no error of another kind."""
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        described = tarfile.TarInfo("binlog.1")
+        described.size = 8192
+        archive.addfile(described, BytesIO(bytes(8192)))
+    half = logs_in(iter([packed.getvalue()[:4096]]))
+    _, length, content = next(half)
+
+    with pytest.raises(LogDamaged, match="it breaks off"):
+        content.read(length)

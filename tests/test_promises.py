@@ -69,12 +69,12 @@ def test_agama_makes_every_promise_of_its_document() -> None:
     for promise in made(policy):
         found.setdefault(promise.component, []).append(promise.key)
 
-    every = ["full", "incremental", "rpo", "rto", "integrity", "restore-test"]
+    every = ["full", "incremental", "rpo", "rto", "integrity", "negative-control", "restore-test"]
     assert found["mysql"] == ["data", "configuration", "logs", *every]
     assert found["influxdb"] == ["data", "configuration", *every]
     assert found["ansible"] == [
         "playbook", "inventory", "configuration", "rpo", "rto", "integrity", "versions",
-        "restore-test",
+        "negative-control", "restore-test",
     ]  # fmt: skip
 
 

@@ -108,7 +108,20 @@ class Chunks:
         return b"".join(parts)
 
 
-def logs_in(tar: Iterator[bytes]) -> Iterator[tuple[str, int, IO[bytes]]]:
+class _Member:
+    """A file of a tar that may break off in the midst of it."""
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self._content = content
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._content.read(size)
+        except tarfile.TarError as error:
+            raise LogDamaged(f"it breaks off: {error}") from None
+
+
+def logs_in(tar: Iterator[bytes]) -> Iterator[tuple[str, int, Readable]]:
     """Name, length and content of every log of a tar, in its order. Raise LogDamaged."""
     try:
         with tarfile.open(fileobj=Chunks(tar), mode="r|") as archive:  # type: ignore[call-overload]  # reads, and nothing else
@@ -116,7 +129,7 @@ def logs_in(tar: Iterator[bytes]) -> Iterator[tuple[str, int, IO[bytes]]]:
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is None:
                     raise LogDamaged(f"{member.name} is no file")
-                yield member.name, member.size, content
+                yield member.name, member.size, _Member(content)
     except tarfile.TarError as error:
         raise LogDamaged(f"the tar cannot be read: {error}") from None
 
