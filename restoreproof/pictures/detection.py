@@ -23,7 +23,7 @@ from restoreproof.pictures.drawing import (
 from restoreproof.verdicts import Verdict
 from restoreproof.wording import plural
 
-ROWS = 40
+ROWS = 52
 """As many as fit on a page; further damages go into a picture of their own."""
 LEFT, RIGHT, TOP, ROW = 196.0, 548.0, 28.0, 15.0
 MOST_STEP = 30.0
