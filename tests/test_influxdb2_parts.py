@@ -16,8 +16,9 @@ from restoreproof.engines.influxdb2_client import Influx2Refused
 from restoreproof.engines.influxdb2_content import Bucket, Windows, _dotted, flux_text
 from restoreproof.engines.influxdb2_lines import exported, imported
 from restoreproof.engines.influxdb2_points import nanoseconds, tally
+from restoreproof.engines.influxdb2_restored import as_sqlite
 from restoreproof.engines.influxdb2_source import InfluxDB2Source
-from restoreproof.outcomes import BackupFailed
+from restoreproof.outcomes import BackupFailed, RestoreFailed
 
 BUCKET = Bucket("b1", "metrics", "home", "o1", timedelta(days=7))
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -256,3 +257,17 @@ def test_buckets_need_their_organization(tmp_path: Path) -> None:
     """A bucket's name alone says nothing where there are several organizations."""
     with pytest.raises(ValueError, match="'organization'"):
         InfluxDB2Source(url="http://x", token=f"file:{tmp_path}", buckets=("a",))
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite", b"SQLite format 4\0" + bytes(100)])
+def test_what_is_no_database_is_not_given_to_the_server(content: bytes) -> None:
+    """The server would take even nothing at all for its SQL store."""
+    with pytest.raises(RestoreFailed, match=r"metadata\.sqlite is no SQLite database"):
+        list(as_sqlite(iter([content[:3], b"", content[3:]])))
+
+
+def test_a_database_is_given_as_it_is() -> None:
+    """In chunks of whatever length."""
+    content = b"SQLite format 3\0" + bytes(100)
+    chunks = iter([content[:3], b"", content[3:20], content[20:]])
+    assert b"".join(as_sqlite(chunks)) == content

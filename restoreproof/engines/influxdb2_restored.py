@@ -28,6 +28,8 @@ from restoreproof.sandbox import Sandbox
 
 PORT = 8086
 OURS = "restoreproof"
+SQLITE = b"SQLite format 3\0"
+"""How every SQLite database begins."""
 
 
 class RestoredInfluxDB2(Restored):
@@ -71,7 +73,7 @@ class RestoredInfluxDB2(Restored):
             raise RestoreFailed("the restored server names no operator token")
         remember(token)
         self.client.use(token)
-        self.client.feed("/api/v2/restore/sql", backup.read(SQL))
+        self.client.feed("/api/v2/restore/sql", as_sqlite(backup.read(SQL)))
 
     def _holder(self, shard: str, digest: str, backup: BackupToRestore) -> BackupToRestore:
         """The backup of the chain that holds a shard as this backup wants it."""
@@ -158,3 +160,19 @@ class RestoredInfluxDB2(Restored):
         except (httpx.HTTPError, Influx2Refused) as error:
             self.sandbox.require_running()
             raise RestoreFailed(f"{problem}: {error}") from None
+
+
+def as_sqlite(content: Iterator[bytes]) -> Iterator[bytes]:
+    """The content, if it begins as an SQLite database does. The server takes nothing for one.
+
+    Raise RestoreFailed if it does not.
+    """
+    first = b""
+    for chunk in content:
+        first += chunk
+        if len(first) >= len(SQLITE):
+            break
+    if not first.startswith(SQLITE):
+        raise RestoreFailed(f"{SQL} is no SQLite database")
+    yield first
+    yield from content

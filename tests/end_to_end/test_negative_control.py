@@ -109,7 +109,7 @@ def test_interrupt_leaves_no_copy(
         running.send(signal.SIGINT)
         finished = running.finished()
 
-    assert "interrupted" in finished.output
+    assert "interrupted" in finished.output, finished.output
     assert left_by(finished.process) == []
     assert list(archive.iterdir()) == []
     assert _everything(vault) == before
