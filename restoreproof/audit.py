@@ -63,7 +63,12 @@ SILENT = "the check did not run: it was deselected or not collected"
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """What a user asked for. ``disaster`` is called when the estate is to be lost."""
+    """What a user asked for.
+
+    ``until_disaster`` is called once the jobs are done, and ``disaster`` when the estate is to be
+    lost. ``clock`` is the estate's own, by which its backups are dated, where its time is
+    simulated, as ``simulated`` says in words; the run itself is dated by this machine's.
+    """
 
     policy: Path
     archive: Path
@@ -71,7 +76,10 @@ class AuditOptions:
     backups: bool = True
     command: str = ""
     seed: int | None = None
+    until_disaster: Callable[[], None] = lambda: None
     disaster: Callable[[], None] = lambda: None
+    clock: Clock | None = None
+    simulated: str = ""
 
 
 class AuditRun:
@@ -83,6 +91,7 @@ class AuditRun:
         self.options = options
         self.progress = progress
         self.clock = clock
+        self.estate_clock = options.clock or clock
         self.started_at = clock()
         self.id = new_run_id(self.started_at)
         self.seed = secrets.randbelow(2**32) if options.seed is None else options.seed
@@ -110,7 +119,11 @@ class AuditRun:
         self.progress.open_log(self._folder.path / "run.log")
         self.progress(f"run {self.id} of policy {self.document.path.name}, seed {self.seed}")
         self.components = open_components(
-            self.document, self.options.components, Sandboxes(self.id), self.clock, self.progress
+            self.document,
+            self.options.components,
+            Sandboxes(self.id),
+            self.estate_clock,
+            self.progress,
         )
         if self.options.backups:
             probe(self.components)
@@ -127,6 +140,7 @@ class AuditRun:
         """Run the jobs, if they are wanted, and then play the disaster."""
         if self.options.backups:
             self.back_up()
+        self.options.until_disaster()
         self.lose()
 
     def back_up(self) -> None:
@@ -136,7 +150,7 @@ class AuditRun:
 
     def lose(self) -> None:
         """Play the disaster: from here on there is nothing but the vault."""
-        at = self.clock()
+        at = self.estate_clock()
         for audited in self.components:
             audited.lose(at, ask_source=self.options.backups)
         self.options.disaster()

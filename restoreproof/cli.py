@@ -85,10 +85,15 @@ def options(
 
 
 @app.command()
-def demo(out: OutOption = ARCHIVE) -> None:
-    """Play the main job on the sample estate Agama, from nothing to a signed report."""
+def demo(
+    out: OutOption = ARCHIVE,
+    mended: Annotated[
+        bool, typer.Option("--mended", help="With the policy that keeps its own RPO.")
+    ] = False,
+) -> None:
+    """Play a week of the sample estate Agama, a failure and the audit, to a signed report."""
     with _reported():
-        _module("demo.command").play(out, Progress())
+        _module("demo.command").play(out, Progress(), mended=mended)
 
 
 @app.command()

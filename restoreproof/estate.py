@@ -188,10 +188,24 @@ def stream(policy: Path, chosen: Sequence[str], progress: Progress) -> None:
 
     Raise UserError if nothing is to be streamed, and what ended a stream.
     """
+    with streaming(policy, chosen, progress) as ends:
+        while not all(ended.wait(POLL_SECONDS) for ended in ends):
+            pass
+
+
+@contextmanager
+def streaming(
+    policy: Path, chosen: Sequence[str], progress: Progress, clock: Clock = system_clock
+) -> Iterator[Sequence[threading.Event]]:
+    """Store the changes of an estate as they happen, until the block ends.
+
+    It is given an event for every stream, set when that has ended. Raise UserError if nothing is
+    to be streamed, and what ended a stream.
+    """
     document = read_policy(policy)
     vault = open_vault(document)
     sandboxes = Sandboxes(new_run_id(system_clock()))
-    components = open_components(document, chosen, sandboxes, system_clock, progress)
+    components = open_components(document, chosen, sandboxes, clock, progress)
     streamed = [audited for audited in components if audited.streams]
     if not streamed:
         raise UserError(
@@ -204,12 +218,10 @@ def stream(policy: Path, chosen: Sequence[str], progress: Progress) -> None:
     stop, problems = threading.Event(), list[RestoreProofError]()
     with ExitStack() as stack:
         stack.callback(stop.set)
-        ends = [
+        yield [
             stack.enter_context(_following(audited, vault, stop, progress, problems))
             for audited in streamed
         ]
-        while not all(ended.wait(POLL_SECONDS) for ended in ends):
-            pass
     if problems:
         raise problems[0]
 
@@ -270,7 +282,14 @@ def find_images(
     return images
 
 
-def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress, *, full: bool) -> bool:
+def run_jobs(
+    policy: Path,
+    chosen: Sequence[str],
+    progress: Progress,
+    *,
+    full: bool,
+    clock: Clock = system_clock,
+) -> bool:
     """Back up an estate, or some of its components. Return whether all jobs stored a backup.
 
     Raise RestoreProofError, at the end, for trouble that says nothing about a backup.
@@ -278,7 +297,7 @@ def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress, *, full: b
     document = read_policy(policy)
     vault = open_vault(document)
     sandboxes = Sandboxes(new_run_id(system_clock()))
-    components = open_components(document, chosen, sandboxes, system_clock, progress)
+    components = open_components(document, chosen, sandboxes, clock, progress)
     probe(components)
     prepare_vault(vault)
     estate = document.policy.estate

@@ -187,6 +187,8 @@ class Run(Record):
     command: str
     seed: int
     interrupted: bool
+    simulated: str = ""
+    """What of the run's times is simulated, and what is not; empty if all of them are real."""
 
 
 class EarlierResult(Record):

@@ -65,6 +65,7 @@ def evidence(run: AuditRun, observed: Environment) -> Evidence:
             command=redact(run.options.command),
             seed=run.seed,
             interrupted=False,
+            simulated=run.options.simulated,
         ),
         policy=_policy(run),
         verdict=verdict,
@@ -148,7 +149,7 @@ def _component(
         rpo_measured=audited.rpo_measured if audited else LEFT_OUT,
         rto_measured=audited.rto_measured if audited else LEFT_OUT,
         rto_estimated=audited.rto_estimated if audited and audited.expected_size else None,
-        week=_week(audited, run.started_at) if audited else None,
+        week=_week(audited, audited.lost_at) if audited else None,
     )
 
 

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +19,11 @@ import docker
 from docker.errors import APIError
 
 from restoreproof import docker_engine
-from restoreproof.demo import influxdb, mysql, repository
+from restoreproof.demo import influxdb, mysql, repository, server_clock
 from restoreproof.demo.influxdb import InfluxDBServer
 from restoreproof.demo.mysql import BACKUP_USER, MySQLServer
-from restoreproof.demo.workload import Heartbeats, working
+from restoreproof.demo.simulated_clock import SimulatedClock
+from restoreproof.demo.workload import Heartbeats, pass_time, working
 from restoreproof.errors import SandboxTrouble
 from restoreproof.execution import engine_trouble
 from restoreproof.images import Image
@@ -48,6 +49,11 @@ class Estate:
         """Write to both servers until the block ends, and tell which beats were acknowledged."""
         return working(self.mysql, self.influxdb, self.clock)
 
+    def pass_time(self, until: datetime) -> None:
+        """Have simulated time pass while the estate works. Raise SandboxTrouble."""
+        assert isinstance(self.clock, SimulatedClock)
+        pass_time(self.mysql, self.influxdb, self.repository, self.clock, until)
+
 
 @contextmanager
 def estate(
@@ -59,7 +65,10 @@ def estate(
     clock: Clock,
     progress: Callable[[str], None],
 ) -> Iterator[Estate]:
-    """Start and fill the estate; its repository goes into ``folder``. Raise SandboxTrouble."""
+    """Start and fill the estate; its repository goes into ``folder``.
+
+    With a simulated clock its MySQL server lives by that too. Raise SandboxTrouble, UserError.
+    """
     files = resources("fixtures") / "agama"
     client = docker_engine.connect()
     # Containers are found by it even if an interrupt came between their start and our knowing.
@@ -67,12 +76,14 @@ def estate(
     marked = {**labels, ESTATE_LABEL: token}
     repository_path = folder / REPOSITORY
     pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="estate")
+    following = ExitStack()
     try:
         now = clock()
         progress(f"starting MySQL from {mysql_image.reference}")
         progress(f"starting InfluxDB from {influxdb_image.reference}")
         begun = time.monotonic()
-        database = mysql.container(mysql_image, marked, files)
+        simulated = clock if isinstance(clock, SimulatedClock) else None
+        database = mysql.container(mysql_image, marked, files, simulated)
         metrics = influxdb.container(influxdb_image, marked, files)
         rows = pool.submit(mysql.start, database, files, now)
         points = pool.submit(influxdb.start, metrics, now)
@@ -84,6 +95,8 @@ def estate(
             else:
                 what = f"InfluxDB holds {points.result().points:,} points"
             progress(f"{what} ({time.monotonic() - begun:.1f} s)")
+        if simulated:
+            following.enter_context(server_clock.following(database, simulated))
         yield Estate(
             mysql=rows.result(),
             influxdb=points.result(),
@@ -104,6 +117,7 @@ def estate(
             clock=clock,
         )
     finally:
+        following.close()
         # Without its server a thread ends at once, unless it was about to start it.
         with suppress(SandboxTrouble):
             _remove(client, token)

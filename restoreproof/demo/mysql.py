@@ -12,13 +12,16 @@ import pymysql
 from pymysql.connections import Connection
 from testcontainers.community.mysql import MySqlContainer
 
+from restoreproof.demo import server_clock
 from restoreproof.demo.content import Table, tables
 from restoreproof.demo.servers import address, publish, wait_until
+from restoreproof.demo.simulated_clock import SimulatedClock
 from restoreproof.errors import SandboxTrouble
 from restoreproof.execution import engine_trouble
 from restoreproof.images import Image
 
 PORT = 3306
+ACCOUNT = "mysql"
 BACKUP_USER, APPLICATION_USER = "backup", "application"
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 120
@@ -58,13 +61,22 @@ class Container(MySqlContainer):
         return True
 
 
-def container(image: Image, labels: Mapping[str, str], folder: Path) -> Container:
-    """The server's container, not started yet. ``folder`` holds the estate's files."""
+def container(
+    image: Image, labels: Mapping[str, str], folder: Path, clock: SimulatedClock | None = None
+) -> Container:
+    """The server's container, not started yet. ``folder`` holds the estate's files.
+
+    With ``clock`` it is to live in simulated time. Raise UserError if nothing here can do that.
+    """
     made = Container(
         image.reference, username="root", password=secrets.token_urlsafe(24), dbname="agama"
     )
     made.with_copy_into_container(folder / "mysql" / "agama.cnf", "/etc/mysql/conf.d/agama.cnf")
-    return publish(made, (PORT,), labels)
+    if clock is None:
+        return publish(made, (PORT,), labels)
+    server_clock.place(made, clock)
+    # What keeps its time belongs to whoever began it, and that would be root.
+    return publish(made, (PORT,), labels, user=ACCOUNT)
 
 
 def start(made: Container, folder: Path, now: datetime) -> MySQLServer:

@@ -6,7 +6,7 @@ this user, and one process however many commits there are.
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from restoreproof.demo.history import (
 from restoreproof.errors import InfrastructureError
 
 NO_COMMIT = "0" * 40
+HEARTBEAT = "heartbeat"
+"""The branch to which something commits all the time."""
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -49,6 +51,32 @@ def make(path: Path, files: Path) -> None:
             )
     except GitCommandError as error:
         raise InfrastructureError(f"the repository could not be made: {error.stderr}") from None
+
+
+def beat(path: Path, instants: Sequence[datetime]) -> None:
+    """Add a commit without content for each instant to the branch that shows it is alive.
+
+    Raise InfrastructureError with Git's own words.
+    """
+    try:
+        with tempfile.TemporaryFile() as stream:
+            stream.write(_continued(path))
+            for instant in instants:
+                stream.write(f"commit refs/heads/{HEARTBEAT}\n".encode())
+                stream.write(_signed("committer", KADRI, instant) + _data("alive\n") + b"\n")
+            stream.seek(0)
+            git.Git(path).execute(
+                ["git", "fast-import", "--quiet"], istream=stream, env=ENVIRONMENT
+            )
+    except GitCommandError as error:
+        raise InfrastructureError(f"the repository took no commit: {error.stderr}") from None
+
+
+def _continued(path: Path) -> bytes:
+    """What has the stream go on where the branch of heartbeats ends; nothing if there is none."""
+    branch = f"refs/heads/{HEARTBEAT}"
+    there = git.Git(path).execute(["git", "for-each-ref", branch], env=ENVIRONMENT)
+    return f"reset {branch}\nfrom {branch}^0\n\n".encode() if there else b""
 
 
 def _git(path: Path, *arguments: str) -> None:

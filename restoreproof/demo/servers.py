@@ -18,11 +18,17 @@ POLL_SECONDS = 0.05
 ContainerT = TypeVar("ContainerT", bound=DockerContainer)
 
 
-def publish(container: ContainerT, ports: tuple[int, ...], labels: Mapping[str, str]) -> ContainerT:
-    """Publish ports to this machine alone, where the engine runs on it, and set the labels."""
+def publish(
+    container: ContainerT, ports: tuple[int, ...], labels: Mapping[str, str], user: str = ""
+) -> ContainerT:
+    """Publish ports to this machine alone, where the engine runs on it, and set the labels.
+
+    ``user`` is who its processes run as, if not who the image says.
+    """
     for port in ports:
         container.ports[str(port)] = (LOOPBACK, None) if _is_here(container) else None  # type: ignore[assignment]  # the engine's client takes an address too
-    container.with_kwargs(labels=dict(labels), mem_limit=MEMORY_BYTES)
+    settings = {"user": user} if user else {}
+    container.with_kwargs(labels=dict(labels), mem_limit=MEMORY_BYTES, **settings)
     return container
 
 

@@ -1,11 +1,13 @@
 """The sample estate's application at work: it writes on while backups are made."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,10 +18,14 @@ from restoreproof.demo.content import CUSTOMERS
 from restoreproof.demo.influxdb import InfluxDBServer, write
 from restoreproof.demo.metrics import HEARTBEAT, HOSTS, line, nanoseconds
 from restoreproof.demo.mysql import MySQLServer
+from restoreproof.demo.repository import beat
+from restoreproof.demo.simulated_clock import SimulatedClock
 from restoreproof.errors import SandboxTrouble
 
 BEAT_SECONDS = 0.2
 FIRST_BEAT_SECONDS = 30
+STEP = timedelta(minutes=15)
+"""How far simulated time goes at once."""
 
 Clock = Callable[[], datetime]
 
@@ -55,6 +61,34 @@ def working(mysql: MySQLServer, influxdb: InfluxDBServer, clock: Clock) -> Itera
         writer.result()
 
 
+def pass_time(
+    mysql: MySQLServer,
+    influxdb: InfluxDBServer,
+    repository: Path,
+    clock: SimulatedClock,
+    until: datetime,
+) -> None:
+    """Put the clock forward to an instant, step by step, with work and heartbeats at each.
+
+    Raise SandboxTrouble if a server refused a write or went away.
+    """
+    commits: list[datetime] = []
+    try:
+        with closing(mysql.as_application()) as connection, closing(influxdb.writer()) as client:
+            for number in itertools.count():
+                clock.put_forward(min(clock() + STEP, until))
+                _beat_mysql(connection, number, clock())
+                _beat_influxdb(client, number, clock())
+                commits.append(clock())
+                if clock() >= until:
+                    break
+    except pymysql.MySQLError as error:
+        raise SandboxTrouble(f"the workload on MySQL was refused: {error.args[-1]}") from None
+    except httpx.HTTPError as error:
+        raise SandboxTrouble(f"the workload on InfluxDB was refused: {error}") from None
+    beat(repository, commits)
+
+
 def _wait(begun: threading.Barrier) -> None:
     try:
         begun.wait()
@@ -73,18 +107,22 @@ def _write_mysql(
     try:
         with closing(server.as_application()) as connection:
             for number in _until(stop):
-                beat = clock()
-                with connection.cursor() as cursor:
-                    statement = "INSERT INTO agama.heartbeat (beat_at) VALUES (%s)"
-                    cursor.execute(statement, (beat.replace(tzinfo=None),))
-                connection.commit()
-                beats.append(beat)
-                _serve_a_customer(connection, number, beat.replace(tzinfo=None))
+                beats.append(_beat_mysql(connection, number, clock()))
                 if number == 0:
                     begun.wait()
     except pymysql.MySQLError as error:
         begun.abort()
         raise SandboxTrouble(f"the workload on MySQL was refused: {error.args[-1]}") from None
+
+
+def _beat_mysql(connection: "Connection[Any]", number: int, beat: datetime) -> datetime:
+    """A heartbeat, and after it some work. Return the heartbeat, which was acknowledged."""
+    with connection.cursor() as cursor:
+        statement = "INSERT INTO agama.heartbeat (beat_at) VALUES (%s)"
+        cursor.execute(statement, (beat.replace(tzinfo=None),))
+    connection.commit()
+    _serve_a_customer(connection, number, beat.replace(tzinfo=None))
+    return beat
 
 
 def _serve_a_customer(connection: "Connection[Any]", number: int, at: datetime) -> None:
@@ -123,19 +161,22 @@ def _write_influxdb(
     try:
         with closing(server.writer()) as client:
             for number in _until(stop):
-                beat = clock()
-                at = nanoseconds(beat)
-                points = [
-                    line("cpu", {"host": host, "cpu": "cpu-total"}, {"usage_user": 1.5}, at)
-                    for host in HOSTS
-                ]
-                write(client, [*points, line(HEARTBEAT, {}, {"seq": number + 1}, at)])
-                beats.append(beat)
+                beats.append(_beat_influxdb(client, number, clock()))
                 if number == 0:
                     begun.wait()
     except httpx.HTTPError as error:
         begun.abort()
         raise SandboxTrouble(f"the workload on InfluxDB was refused: {error}") from None
+
+
+def _beat_influxdb(client: httpx.Client, number: int, beat: datetime) -> datetime:
+    """Metrics and a heartbeat among them. Return the heartbeat, which was acknowledged."""
+    at = nanoseconds(beat)
+    points = [
+        line("cpu", {"host": host, "cpu": "cpu-total"}, {"usage_user": 1.5}, at) for host in HOSTS
+    ]
+    write(client, [*points, line(HEARTBEAT, {}, {"seq": number + 1}, at)])
+    return beat
 
 
 def _until(stop: threading.Event) -> Iterator[int]:

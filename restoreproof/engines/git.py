@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import git
 from git.exc import GitCommandError
+from pydantic import BaseModel, ConfigDict
 
 from restoreproof.engines.contract import (
     BackupContent,
@@ -48,6 +49,14 @@ ENVIRONMENT = {
 OPTIONS = ("-c", "safe.directory=*", "-c", f"core.hooksPath={os.devnull}")
 
 
+class Heartbeat(BaseModel):
+    """A branch to which something commits all the time, so that its newest commit tells of loss."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    branch: str
+
+
 class GitSource(SourceModel):
     """A repository by path (relative to the policy) or URL, and where its coverage lies.
 
@@ -56,6 +65,7 @@ class GitSource(SourceModel):
 
     repository: str
     paths: Mapping[str, str] = {}
+    heartbeat: Heartbeat | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,8 @@ class RestoredGit(Restored):
             raise RestoreFailed(_words(error)) from None
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
-        return None
+        assert isinstance(source, GitSource)
+        return newest_commit(self.repository, source.heartbeat) if source.heartbeat else None
 
     def access(self, folder: Path) -> tuple[str, ...]:
         return (f"a bare repository: git clone {self.repository}",)
@@ -192,7 +203,20 @@ class Git(Engine[GitSource]):
         )
 
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
-        return None
+        assert isinstance(context.source, GitSource)
+        heartbeat = context.source.heartbeat
+        if heartbeat is None:
+            return None
+        place = _place(context)
+        with context.sandboxes.folder() as folder:
+            branch = f"+refs/heads/{heartbeat.branch}:refs/heads/{heartbeat.branch}"
+            fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", place.location, branch]
+            repository = _empty(folder)
+            try:
+                run_git(fetch, repository, environment=place.credentials)
+            except GitCommandError as error:
+                raise SourceUnavailable(_words(error)) from None
+            return newest_commit(repository, heartbeat)
 
     @contextmanager
     def provision(
@@ -232,6 +256,13 @@ def fingerprint(repository: Path, taken_at: datetime) -> Fingerprint:
     digest = hashlib.sha256("\n".join(commits).encode()).hexdigest()
     items.append(Item(kind="history", name="all commits", count=len(commits), digest=digest))
     return Fingerprint.of(METHOD, taken_at, items)
+
+
+def newest_commit(repository: Path, heartbeat: Heartbeat) -> datetime | None:
+    """When the newest commit of the branch of heartbeats was made; None if there is none."""
+    branch = f"refs/heads/{heartbeat.branch}"
+    told = run_git(["for-each-ref", "--format=%(committerdate:iso-strict)", branch], repository)
+    return datetime.fromisoformat(told.strip()).astimezone(UTC) if told.strip() else None
 
 
 def run_git(
