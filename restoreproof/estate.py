@@ -282,14 +282,7 @@ def find_images(
     return images
 
 
-def run_jobs(
-    policy: Path,
-    chosen: Sequence[str],
-    progress: Progress,
-    *,
-    full: bool,
-    clock: Clock = system_clock,
-) -> bool:
+def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress, *, full: bool) -> bool:
     """Back up an estate, or some of its components. Return whether all jobs stored a backup.
 
     Raise RestoreProofError, at the end, for trouble that says nothing about a backup.
@@ -297,7 +290,7 @@ def run_jobs(
     document = read_policy(policy)
     vault = open_vault(document)
     sandboxes = Sandboxes(new_run_id(system_clock()))
-    components = open_components(document, chosen, sandboxes, clock, progress)
+    components = open_components(document, chosen, sandboxes, system_clock, progress)
     probe(components)
     prepare_vault(vault)
     estate = document.policy.estate

@@ -52,9 +52,10 @@ def kept_rpo(
     if not backups:
         return Measure(value=None, basis="the vault holds no backup")
     newest = backups[-1]
-    if newest.entry.recovery_point > disaster.at:
+    # A stream goes on while the source is asked one last time.
+    if newest.entry.recovery_point >= disaster.at + CLOCK_TOLERANCE:
         return Measure(value=None, basis=f"{newest.id} is dated in the future")
-    age = disaster.at - newest.entry.recovery_point
+    age = max(NOTHING, disaster.at - newest.entry.recovery_point)
     basis = f"age of the newest recovery point, {newest.id}, when the restore was decided"
     gaps = [gap for gap in history.gaps(begin, disaster.at) if gap.before]
     if not gaps:
@@ -95,9 +96,9 @@ def measured_rpo(
     until = last or disaster.at
     against = "the last at the source" if last else "the instant of the decision"
     basis = f"newest restored heartbeat {restored_heartbeat:%Y-%m-%dT%H:%M:%SZ} against {against}"
-    if restored_heartbeat > until:
+    if restored_heartbeat >= until + CLOCK_TOLERANCE:
         return Measure(value=None, basis=f"{basis}: it lies in the future")
-    return Measure(value=until - restored_heartbeat, basis=basis)
+    return Measure(value=max(NOTHING, until - restored_heartbeat), basis=basis)
 
 
 def measured_rto(attempts: Sequence[RestoreAttempt]) -> Measure:

@@ -8,6 +8,8 @@
 
 import os
 import secrets
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,10 +17,19 @@ from restoreproof import plugin, signing
 from restoreproof.archive import new_run_id
 from restoreproof.audit import AuditOptions
 from restoreproof.clock import system_clock
+from restoreproof.component_audit import ComponentAudit
 from restoreproof.demo.estate import estate
 from restoreproof.demo.simulated_clock import SimulatedClock
-from restoreproof.demo.week import Play, agama_week, mended_evening
-from restoreproof.estate import find_images, run_jobs, streaming
+from restoreproof.demo.week import Jobs, Play, agama_week, mended_evening
+from restoreproof.estate import (
+    find_images,
+    open_components,
+    open_vault,
+    probe,
+    run_job,
+    streaming,
+)
+from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
 from restoreproof.resources import folder
@@ -52,12 +63,16 @@ def play(archive: Path, progress: Progress, *, mended: bool = False) -> None:
             )
         )
         os.environ.update({**agama.environment, **identity, "AGAMA_VAULT": str(vault)})
+        document = read_policy(policy)
+        components = open_components(document, (), sandboxes, clock, progress)
+        probe(components)
+        open_vault(document).prepare()
         working = stack.enter_context(ExitStack())
         for number, jobs in enumerate(planned.jobs):
             progress(f"the application works until {instant(jobs.at)}, in simulated time")
             agama.pass_time(jobs.at)
             with agama.workload():
-                run_jobs(policy, jobs.components, progress, full=False, clock=clock)
+                _run(jobs, components, document, progress)
             if mended and not number:
                 working.enter_context(streaming(policy, (), progress, clock))
         progress(f"the application works until {instant(planned.last_jobs_at)}")
@@ -88,6 +103,21 @@ def play(archive: Path, progress: Progress, *, mended: bool = False) -> None:
         f"Again    AGAMA_VAULT={vault} {launcher} audit {policy} --no-backup"
         "  (damage a file in that vault first, and see what it says)"
     )
+
+
+def _run(
+    jobs: Jobs, components: Sequence[ComponentAudit], document: PolicyDocument, progress: Progress
+) -> None:
+    """Run jobs side by side, since each waits for a server of its own most of the time."""
+    vault, estate_name = open_vault(document), document.policy.estate
+    with ThreadPoolExecutor(thread_name_prefix="jobs") as pool:
+        results = [
+            pool.submit(run_job, audited, vault, estate_name, progress)
+            for audited in components
+            if not jobs.components or audited.name in jobs.components
+        ]
+    for result in results:
+        result.result().require_answer()
 
 
 def told(planned: Play) -> str:
