@@ -14,6 +14,7 @@ from restoreproof.vault import StoredBackup
 from restoreproof.wording import duration, size
 
 NOTHING = timedelta()
+SECOND = "%Y-%m-%dT%H:%M:%SZ"
 GROWING = ("check artifacts", "load")
 """The steps of a restore that take longer the more a full backup holds."""
 MOST_FACTOR = 100
@@ -56,7 +57,8 @@ def kept_rpo(
     if newest.entry.recovery_point >= disaster.at + CLOCK_TOLERANCE:
         return Measure(value=None, basis=f"{newest.id} is dated in the future")
     age = max(NOTHING, disaster.at - newest.entry.recovery_point)
-    basis = f"age of the newest recovery point, {newest.id}, when the restore was decided"
+    decided = f"the restore was decided at {disaster.at:{SECOND}}"
+    basis = f"age of the newest recovery point, {newest.id}, when {decided}"
     gaps = [gap for gap in history.gaps(begin, disaster.at) if gap.before]
     if not gaps:
         return Measure(value=age, basis=basis)
@@ -91,11 +93,12 @@ def measured_rpo(
     last = disaster.newest_heartbeat
     if last and last > disaster.at + CLOCK_TOLERANCE:
         # A row dated far ahead would be the newest for ever, and no loss would ever show.
-        basis = f"the newest heartbeat at the source, {last:%Y-%m-%dT%H:%M:%SZ}, lies in the future"
+        basis = f"the newest heartbeat at the source, {last:{SECOND}}, lies in the future"
         return Measure(value=None, basis=basis)
     until = last or disaster.at
     against = "the last at the source" if last else "the instant of the decision"
-    basis = f"newest restored heartbeat {restored_heartbeat:%Y-%m-%dT%H:%M:%SZ} against {against}"
+    basis = f"newest restored heartbeat {restored_heartbeat:{SECOND}} against {against},"
+    basis = f"{basis} {until:{SECOND}}"
     if restored_heartbeat >= until + CLOCK_TOLERANCE:
         return Measure(value=None, basis=f"{basis}: it lies in the future")
     return Measure(value=max(NOTHING, until - restored_heartbeat), basis=basis)

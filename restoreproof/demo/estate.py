@@ -88,6 +88,7 @@ def estate(
         rows = pool.submit(mysql.start, database, files, now)
         points = pool.submit(influxdb.start, metrics, now)
         repository.make(repository_path, files / "ansible")
+        repository.beat(repository_path, (now,))
         progress("made the Ansible repository")
         for ready in as_completed((rows, points)):
             if ready is rows:

@@ -49,7 +49,7 @@ ENVIRONMENT = {
 OPTIONS = ("-c", "safe.directory=*", "-c", f"core.hooksPath={os.devnull}")
 
 
-class Heartbeat(BaseModel):
+class HeartbeatBranch(BaseModel):
     """A branch to which something commits all the time, so that its newest commit tells of loss."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,7 +65,7 @@ class GitSource(SourceModel):
 
     repository: str
     paths: Mapping[str, str] = {}
-    heartbeat: Heartbeat | None = None
+    heartbeat: HeartbeatBranch | None = None
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def fingerprint(repository: Path, taken_at: datetime) -> Fingerprint:
     return Fingerprint.of(METHOD, taken_at, items)
 
 
-def newest_commit(repository: Path, heartbeat: Heartbeat) -> datetime | None:
+def newest_commit(repository: Path, heartbeat: HeartbeatBranch) -> datetime | None:
     """When the newest commit of the branch of heartbeats was made; None if there is none."""
     branch = f"refs/heads/{heartbeat.branch}"
     told = run_git(["for-each-ref", "--format=%(committerdate:iso-strict)", branch], repository)

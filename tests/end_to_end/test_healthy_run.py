@@ -29,8 +29,8 @@ def test_only_the_schedule_fails(healthy: Finished) -> None:
     """Nothing is found but the contradiction in the policy, and no answer is missing by mistake."""
     assert healthy.with_verdict(Verdict.FAILED) == {("RPO-001", MYSQL), ("RPO-001", INFLUXDB)}
     assert not healthy.with_verdict(Verdict.ERROR)
-    # A repository has neither schedule nor heartbeat; a first backup is no increment.
-    unproven = {("RPO-001", GIT), ("RPO-003", GIT), ("INC-001", MYSQL), ("INC-001", INFLUXDB)}
+    # The repository has no schedule; a first backup is no increment.
+    unproven = {("RPO-001", GIT), ("INC-001", MYSQL), ("INC-001", INFLUXDB)}
     assert healthy.with_verdict(Verdict.UNPROVEN) == unproven
 
 
