@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -271,7 +271,7 @@ def restoring(
         yield attempt(str(failure))
         return
     with ExitStack() as stack:
-        full, *increments = map(to_restore, chain, manifests)
+        full, *increments = _overtaken(map(to_restore, chain, manifests))
         with timeline.phase("start server"):
             restored = stack.enter_context(engine.provision(source, image, sandboxes, full))
         failure_words = ""
@@ -289,6 +289,13 @@ def restoring(
         except RestoreFailed as failure:
             failure_words = str(failure)
         yield attempt(failure_words)
+
+
+def _overtaken(chain: Iterable[BackupToRestore]) -> tuple[BackupToRestore, ...]:
+    """A chain that brings configuration and logs once, from the last backup that holds any."""
+    backups = tuple(chain)
+    last = max(at for at, one in enumerate(backups) if not at or STREAMED not in one.facts)
+    return tuple(replace(one, overtaken=at < last) for at, one in enumerate(backups))
 
 
 def to_restore(backup: StoredBackup, manifest: Manifest) -> BackupToRestore:

@@ -129,7 +129,7 @@ def test_every_table_holds_what_was_generated(
         if table.name not in {"agama.ticket_events", "agama.tickets", "agama.logins"}:
             assert len(_rows(backup_user, f"TABLE {table.name}")) == len(table.rows), table.name
     assert _rows(backup_user, "SELECT COUNT(*) FROM agama.archived_tickets") == [(0,)]
-    assert agama.mysql.rows > 40_000
+    assert agama.mysql.rows > 20_000
 
 
 def test_rows_are_hard_to_restore(backup_user: "Connection[Any]") -> None:

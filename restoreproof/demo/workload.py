@@ -24,7 +24,7 @@ from restoreproof.errors import SandboxTrouble
 
 BEAT_SECONDS = 0.2
 FIRST_BEAT_SECONDS = 30
-STEP = timedelta(minutes=15)
+STEP = timedelta(minutes=30)
 """How far simulated time goes at once."""
 
 Clock = Callable[[], datetime]

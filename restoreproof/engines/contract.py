@@ -105,6 +105,7 @@ class BackupToRestore:
 
     ``read(name)`` gives an artifact's content in chunks, ``read_stored(name)`` the same as it is
     stored: one zstd stream. Raise RestoreFailed if it is not there; ``names`` says what is.
+    ``overtaken`` says that a later backup of the chain brings the configuration and logs.
     """
 
     position: str
@@ -114,6 +115,7 @@ class BackupToRestore:
     read: Callable[[str], Iterator[bytes]]
     read_stored: Callable[[str], Iterator[bytes]]
     names: frozenset[str] = frozenset()
+    overtaken: bool = False
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ class RestoredInfluxDB(Restored):
 
     def take(self, backup: BackupToRestore) -> None:
         """Stand from now on where a backup was made. Raise RestoreFailed."""
-        restore_configuration(self.sandbox, backup)
+        if not backup.overtaken:
+            restore_configuration(self.sandbox, backup)
         self.layout = Layout.model_validate_json(backup.facts["layout"])
         self.position = backup.position
         self.facts = dict(backup.facts)

@@ -239,11 +239,8 @@ def _require_contiguous(begin: tuple[str, int], logs: Sequence[str]) -> None:
 
 def _apply(restored: RestoredMySQL, increment: BackupToRestore, plan: Plan) -> None:
     sandbox, folder = restored.sandbox, f"{FOLDER}-{secrets.token_hex(4)}"
-    unpack = f"mkdir {folder} && tar -C {folder} -xf -"
+    unpack = f"mkdir {folder} && cd {folder} && tar -xf - && truncate -s {plan.end} {plan.logs[-1]}"
     unpacked = sandbox.run(["sh", "-c", unpack], feed=increment.read(LOGS))
-    if unpacked.exit_code == 0:
-        cut = f"cd {folder} && truncate -s {plan.end} {plan.logs[-1]}"
-        unpacked = sandbox.run(["sh", "-c", cut])
     if unpacked.exit_code != 0:
         raise RestoreFailed(f"unpacking binary logs: {unpacked.complaint}")
     unfit = plan.unfit

@@ -214,8 +214,9 @@ class RestoredMySQL(Restored):
 
         Raise RestoreFailed.
         """
-        restore_configuration(self.sandbox, backup)
-        restore_server_logs(self.sandbox, backup)
+        if not backup.overtaken:
+            restore_configuration(self.sandbox, backup)
+            restore_server_logs(self.sandbox, backup)
         for limit in take_settings(self.connection, backup):
             self.note(limit)
         self.facts, self.backup = backup.facts, backup
