@@ -4,7 +4,7 @@ import dataclasses
 import secrets
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from test_demo_fixtures import INSTANT, policy
 from restoreproof import docker_engine, images
 from restoreproof.demo import content, metrics
 from restoreproof.demo.estate import Estate, estate
+from restoreproof.demo.simulated_clock import SimulatedClock
 from restoreproof.demo.workload import working
 from restoreproof.engines.influxdb_client import InfluxClient, Literal
 from restoreproof.errors import SandboxTrouble
@@ -59,7 +60,7 @@ def _started(place: Path, token: str, progress: Any = _silent) -> Any:
         influxdb_image=images.ensure(INFLUXDB, _silent),
         labels={LABEL: token},
         folder=place,
-        clock=_now,
+        clock=SimulatedClock(_now() - timedelta(days=3)),
         progress=progress,
     )
 
@@ -230,6 +231,19 @@ def test_workload_writes_heartbeats_to_both_servers(agama: Estate) -> None:
     assert newest.replace(tzinfo=UTC) == beats.mysql[-1]
     assert changed[0][0] > 0
     assert last[0].values[0][0] == Literal(str(metrics.nanoseconds(beats.influxdb[-1])))
+
+
+def test_time_passes_at_the_server_as_it_is_simulated(
+    agama: Estate, backup_user: "Connection[Any]"
+) -> None:
+    """The server's clock is the simulated one, before and after that was put forward."""
+    for until in (agama.clock(), agama.clock() + timedelta(hours=7)):
+        agama.pass_time(until)
+        told = _rows(backup_user, "SELECT UTC_TIMESTAMP(6)")[0][0].replace(tzinfo=UTC)
+        newest = _rows(backup_user, "SELECT MAX(beat_at) FROM agama.heartbeat")[0][0]
+
+        assert abs(agama.clock() - told) < timedelta(seconds=10)
+        assert until <= newest.replace(tzinfo=UTC) <= agama.clock()
 
 
 def test_workload_that_is_refused_raises(agama: Estate) -> None:
