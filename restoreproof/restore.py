@@ -271,7 +271,7 @@ def restoring(
         yield attempt(str(failure))
         return
     with ExitStack() as stack:
-        full, *increments = _overtaken(map(to_restore, chain, manifests))
+        full, *increments = brought_once(map(to_restore, chain, manifests))
         with timeline.phase("start server"):
             restored = stack.enter_context(engine.provision(source, image, sandboxes, full))
         failure_words = ""
@@ -291,7 +291,7 @@ def restoring(
         yield attempt(failure_words)
 
 
-def _overtaken(chain: Iterable[BackupToRestore]) -> tuple[BackupToRestore, ...]:
+def brought_once(chain: Iterable[BackupToRestore]) -> tuple[BackupToRestore, ...]:
     """A chain that brings configuration and logs once, from the last backup that holds any."""
     backups = tuple(chain)
     last = max(at for at, one in enumerate(backups) if not at or STREAMED not in one.facts)
