@@ -120,9 +120,9 @@ class Running:
         self.output.seek(0)
         return self.output.read().decode("utf-8", "replace")
 
-    def finished(self) -> Finished:
+    def finished(self, seconds: int = SECONDS) -> Finished:
         """Wait for its end."""
-        code = self.process.wait(SECONDS)
+        code = self.process.wait(seconds)
         return Finished(code, self.text(), self.process.pid, self.archive)
 
 
@@ -154,11 +154,15 @@ def started(
 
 
 def run(
-    command: Sequence[str | Path], environment: Mapping[str, str], archive: Path, place: Path = ROOT
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    archive: Path,
+    place: Path = ROOT,
+    seconds: int = SECONDS,
 ) -> Finished:
-    """Run a command to its end."""
+    """Run a command to its end, which it comes to within so many seconds."""
     with started(command, environment, archive, place) as running:
-        return running.finished()
+        return running.finished(seconds)
 
 
 def audit_command(archive: Path, *arguments: str, policy: Path = POLICY) -> tuple[str | Path, ...]:
