@@ -20,7 +20,7 @@ from restoreproof.errors import SandboxTrouble, UserError
 from restoreproof.execution import run
 
 LIBRARIES = Path("/usr")
-PATTERN = "lib*/**/faketime/libfaketime.so.1"
+PATTERNS = ("lib*/*/faketime/libfaketime.so.1", "lib*/faketime/libfaketime.so.1")
 LIBRARY, OFFSET = "/usr/local/lib/libfaketime.so.1", "/etc/simulated-clock"
 ENVIRONMENT = {
     "LD_PRELOAD": LIBRARY,
@@ -41,14 +41,14 @@ def place(container: DockerContainer, clock: SimulatedClock) -> None:
 
     Raise UserError where the library is not installed.
     """
-    library = next(iter(sorted(LIBRARIES.glob(PATTERN))), None)
-    if library is None:
+    found = [path for pattern in PATTERNS for path in sorted(LIBRARIES.glob(pattern))]
+    if not found:
         raise UserError(
             "the demo plays a week in simulated time, which needs libfaketime",
-            where=str(LIBRARIES / PATTERN),
+            where=str(LIBRARIES / PATTERNS[0]),
             mend="as root: apt-get install --no-install-recommends libfaketime",
         )
-    container.with_copy_into_container(library, LIBRARY)
+    container.with_copy_into_container(found[0], LIBRARY)
     container.with_copy_into_container(_line(clock.ahead), OFFSET)
     for name, setting in ENVIRONMENT.items():
         container.with_env(name, setting)
@@ -87,6 +87,8 @@ def following(container: DockerContainer, clock: SimulatedClock) -> Iterator[Non
         yield
     finally:
         offsets.put(b"")
+        # It asks the engine once more, for which the container has to be there.
+        keeper.join(ANSWER_SECONDS)
 
 
 def _line(ahead: timedelta) -> bytes:
