@@ -324,7 +324,7 @@ def ledger_verify(
         list[str] | None,
         typer.Option("--anchor", help="An entry kept elsewhere; repeatable.", metavar="SEQ:HASH"),
     ] = None,
-    timestamp_trust: Annotated[
+    trust_timestamps: Annotated[
         Path | None,
         typer.Option(help="Who is trusted for time stamps over the ledger.", metavar="PEM"),
     ] = None,
@@ -332,7 +332,7 @@ def ledger_verify(
     """Prove that no run was edited, dropped, swapped or missed. Exit 0 only if so."""
     with _reported():
         verify_ledger = _module("ledger_audit").verify_ledger
-        sound = verify_ledger(archive, anchor or (), typer.echo, timestamp_trust)
+        sound = verify_ledger(archive, anchor or (), typer.echo, trust_timestamps)
     raise typer.Exit(0 if sound else 1)
 
 

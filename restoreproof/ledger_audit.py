@@ -50,7 +50,7 @@ def verify_ledger(
     if not kept:
         tell("  not proved: that no run was cut off its end, or all made anew (give --anchor)")
     if trust is None:
-        tell("  not proved: when entries were made (give --timestamp-trust)")
+        tell("  not proved: when entries were made (give --trust-timestamps)")
     elif bare := without_token(entries, archive):
         tell(f"  not proved: when each entry was made: {bare}")
     return not problems

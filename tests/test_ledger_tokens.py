@@ -181,7 +181,7 @@ def test_no_answer_is_trouble_and_the_entry_stays(archive: Path, authority: Time
 
 def test_command_takes_who_is_trusted(archive: Path, authority: TimeStamps) -> None:
     """Exit 0 when everything counts; 2 where the file holds no certificate."""
-    verify = ("ledger", "verify", "--archive", str(archive), "--timestamp-trust")
+    verify = ("ledger", "verify", "--archive", str(archive), "--trust-timestamps")
 
     assert run(archive, *verify, str(authority.trust)).code == 0
     assert run(archive, *verify, str(archive / "ledger.jsonl")).code == 2
