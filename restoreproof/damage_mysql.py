@@ -102,10 +102,10 @@ def cut_at_statement(subject: Subject) -> str:
 
 def spoil_statement(subject: Subject) -> str:
     def change(dump: bytes) -> bytes:
-        return dump.replace(b"\nCREATE TABLE ", b"\nCREATE TABEL ", 1)
+        return dump.replace(b"\nCREATE TABLE ", b"\nCREATE NO TABLE ", 1)
 
     subject.rewrite(DUMP, change)
-    return "CREATE TABLE misspelt in the dump"
+    return "CREATE TABLE in the dump made a statement that is none"
 
 
 def change_gtid(subject: Subject) -> str:
