@@ -13,7 +13,7 @@ from restoreproof.damage import VaultCopy
 from restoreproof.evidence_negative_control import Outcome
 from restoreproof.verdicts import Verdict
 
-BUDGET = ("budget: 8s", "budget: 2m")
+BUDGET = ("budget: 12s", "budget: 2m")
 
 
 def _policy(place: Path) -> Path:
