@@ -76,6 +76,10 @@ class Sandbox:
     limits: Limits
     socket: Path | None = None
     address: tuple[str, int] | None = None
+    others: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    """Further ports of the server, each with host and port by which it is reached."""
+    serving: bool = False
+    """Whether it lives on as a source would: it is written to and backed up."""
     disk: DiskWatch = field(default_factory=DiskWatch)
 
     def run(
@@ -184,18 +188,29 @@ class Sandboxes:
     """Makes sandboxes for one run and removes every one of them."""
 
     def __init__(
-        self, run_id: str, limits: Limits | None = None, *, reaching_out: bool = False
+        self,
+        run_id: str,
+        limits: Limits | None = None,
+        *,
+        reaching_out: bool = False,
+        serving: bool = False,
     ) -> None:
         self.run_id = run_id
         self.limits = limits or Limits()
         self.reaching_out = reaching_out
         """Whether servers reach what this process reaches, instead of nothing."""
+        self.serving = serving
+        """Whether servers answer on a port of this machine, and can be backed up."""
         self.kept = False
         """Whether what is there stays when its block ends, until ``clean`` removes it."""
 
     def that_reach_out(self) -> "Sandboxes":
         """Sandboxes of the same run whose servers reach what this process reaches."""
         return Sandboxes(self.run_id, self.limits, reaching_out=True)
+
+    def that_serve(self) -> "Sandboxes":
+        """Sandboxes of the same run whose servers live on as sources, and still reach nothing."""
+        return Sandboxes(self.run_id, self.limits, serving=True)
 
     @cached_property
     def _client(self) -> docker.DockerClient:
@@ -214,15 +229,16 @@ class Sandboxes:
         environment: Callable[[str | None], Mapping[str, str]],
         socket_name: str | None,
         port: int,
+        other_ports: Sequence[int] = (),
     ) -> Iterator[Sandbox]:
         """Start a server that can reach nothing, unless these sandboxes are ``reaching_out``.
 
         ``command`` and ``environment`` are given the socket's path inside the sandbox, or
         None where the server has to listen on its port: a remote engine's, and one without a
-        ``socket_name``, whose server knows no Unix sockets.
+        ``socket_name``, whose server knows no Unix sockets. Only there ``other_ports`` count.
         """
         with ExitStack() as stack:
-            if self._local and socket_name is not None:
+            if self._local and socket_name is not None and not self.serving:
                 folder = stack.enter_context(self.folder())
                 shared = folder / "shared"
                 shared.mkdir()
@@ -237,8 +253,9 @@ class Sandboxes:
             else:
                 inside = None
                 container = DockerContainer(image.reference)
-                # Where the engine is here, nobody else has to reach the restored content.
-                container.ports[str(port)] = (LOOPBACK,) if self._local else None  # type: ignore[assignment]  # the engine's client takes an address too
+                for one in (port, *other_ports):
+                    # Where the engine is here, nobody else has to reach the restored content.
+                    container.ports[str(one)] = (LOOPBACK,) if self._local else None  # type: ignore[assignment]  # the engine's client takes an address too
                 if self.reaching_out:
                     options, isolation = {}, OUTSIDE
                 else:
@@ -254,6 +271,10 @@ class Sandboxes:
                 limits=self.limits,
                 socket=shared / socket_name if inside and socket_name else None,
                 address=None if inside else self._address(container, port),
+                others={}
+                if inside
+                else {one: self._address(container, one) for one in other_ports},
+                serving=self.serving,
                 disk=stack.enter_context(watched(running)),
             )
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from restoreproof.fingerprint import Fingerprint, Item, narrow
 from restoreproof.images import Image
@@ -18,6 +18,9 @@ from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import Secret, SourceModel, expand, reveal
 from restoreproof.sandbox import Sandboxes
 from restoreproof.stream_store import StreamStore
+
+if TYPE_CHECKING:
+    from restoreproof.engines.contract_exercise import LivingCopy
 
 STREAMED = "streamed"
 """The kind of a backup that was made of what a stream had stored."""
@@ -191,6 +194,9 @@ class Engine(ABC, Generic[SourceT]):
     restores_instants: ClassVar[bool] = True
     """Whether increments hold the order of commits, so that one inside can be restored up to."""
 
+    plays: ClassVar[bool] = False
+    """Whether ``living`` makes a living copy, on which restoration criteria are played."""
+
     def gap(self, source: SourceModel, kind: str) -> str:
         """Why backups of a source hold no coverage of this kind, with the mend; empty if any."""
         return "" if kind in self.covers else f"the {self.name} engine does not back up {kind} yet"
@@ -305,3 +311,9 @@ class Engine(ABC, Generic[SourceT]):
         ``replay`` can stop at what is inside. Raise ValueError for what names neither.
         """
         raise ValueError(name)
+
+    def living(
+        self, restored: Restored, context: SourceContext
+    ) -> AbstractContextManager["LivingCopy"]:
+        """A living copy of what was restored in sandboxes that serve. See contract_exercise."""
+        raise NotImplementedError(f"the {self.name} engine plays no accidents")

@@ -22,6 +22,7 @@ from restoreproof.engines.contract import (
     SourceContext,
     Until,
 )
+from restoreproof.engines.contract_exercise import LivingCopy
 from restoreproof.engines.mysql_accounts import (
     Account,
     creation_script,
@@ -44,6 +45,7 @@ from restoreproof.engines.mysql_connection import (
 from restoreproof.engines.mysql_counters import vouched
 from restoreproof.engines.mysql_dialect import spoken, unfit
 from restoreproof.engines.mysql_dump import KEPT_HEAD, dump
+from restoreproof.engines.mysql_exercise import living
 from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, grant_again, load_dump
@@ -100,6 +102,7 @@ class MySQL(Engine[MySQLSource]):
     covers = frozenset({"data", "configuration", "logs"})
     kinds = frozenset({"full", "incremental", STREAMED})
     writes_out = "parts"
+    plays = True
     source_model = MySQLSource
 
     def gap(self, source: SourceModel, kind: str) -> str:
@@ -276,6 +279,11 @@ class MySQL(Engine[MySQLSource]):
 
     def seal(self, context: BackupContext, store: StreamStore) -> BackupContent | None:
         return sealed_content(context, store)
+
+    def living(
+        self, restored: Restored, context: SourceContext
+    ) -> AbstractContextManager[LivingCopy]:
+        return living(restored, context)
 
     def instants(self, increment: BackupToRestore) -> Iterator[datetime]:
         return (commit.at for _, commit in ledger(increment) if commit.at is not None)

@@ -64,8 +64,8 @@ def write_dumps(
         for name in parts.databases
     ]
     jobs += [
-        (f"{_file(database)}.{_file(table)}", ("--skip-add-drop-table", "--", database, table))
-        for database, table in (name.split(".", 1) for name in parts.tables)
+        (stem_of_table(name), ("--skip-add-drop-table", "--", *name.split(".", 1)))
+        for name in parts.tables
     ]
     for name, arguments in jobs:
         path = folder / f"{name}.sql"
@@ -106,6 +106,11 @@ def _store(path: Path, stream: OutputStream, dialect: Dialect) -> int:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
     return size
+
+
+def stem_of_table(name: str) -> str:
+    """How the dump of a table, named with its database, is called but for its ending."""
+    return ".".join(map(_file, name.split(".", 1)))
 
 
 def _file(name: str) -> str:

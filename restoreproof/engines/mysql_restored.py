@@ -58,7 +58,6 @@ from restoreproof.sandbox import Sandbox, Sandboxes
 from restoreproof.storage import write_once
 
 SANDBOX_OPTIONS = (
-    "--skip-log-bin",
     # Events of the estate would change the restored data.
     "--event-scheduler=OFF",
     # A dump is hostile input: it may read and write no file.
@@ -69,6 +68,9 @@ SANDBOX_OPTIONS = (
     "--innodb-flush-log-at-trx-commit=0",
     "--skip-innodb-doublewrite",
 )
+SERVING_OPTIONS = ("--log-bin=living-copy", "--server-id=2", "--binlog-format=ROW")
+UNLOGGED = "SET SESSION sql_log_bin = 0"
+"""What fills a living copy is no change of its own: its history goes on where the backup ends."""
 OUTGOING_OPTIONS = (
     # What came back of a source that is a replica itself must not follow that one's source.
     "--loose-skip-replica-start",
@@ -104,7 +106,7 @@ class RestoredMySQL(Restored):
     def serve(self, connection: "Connection[Any]", password: str) -> None:
         """Take the administrator's connection to the running server, and his password."""
         self.connection = connection
-        self._login = {"user": self.administrator, "password": password}
+        self.login = {"user": self.administrator, "password": password}
         self.connect_again = partial(
             connect_to, self.sandbox, self.administrator, password, several=True
         )
@@ -183,7 +185,7 @@ class RestoredMySQL(Restored):
         if self.sandbox.socket is not None:
             place = {"socket": str(self.sandbox.socket)}
         options = folder / "client.cnf"
-        write_once(options, options_file(**self._login, **place), mode=0o600)
+        write_once(options, options_file(**self.login, **place), mode=0o600)
         client, name = self.dialect.client, self.sandbox.container.name
         inside = f"--defaults-extra-file={OPTIONS_FILE} --socket={self.socket}"
         return (
@@ -295,17 +297,49 @@ def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
         administrator = f"sandbox-{secrets.token_hex(8)}"
         with closing(connect_to(sandbox, "root", password)) as connection:
             make_administrator(connection, administrator, password)
-        sandbox.place(OPTIONS_FILE, options_file(user=administrator, password=password))
+            if sandbox.socket is None:
+                _pass_on_proxies(sandbox, connection, administrator, password)
+        sandbox.place(OPTIONS_FILE, client_options(sandbox, administrator, password))
         with closing(connect_to(sandbox, administrator, password)) as connection:
             restored = RestoredMySQL(MySQLSandbox(**vars(sandbox)), administrator)
             restored.serve(connection, password)
             yield restored
 
 
+def _pass_on_proxies(
+    sandbox: Sandbox, connection: "Connection[Any]", administrator: str, password: str
+) -> None:
+    """Let the administrator grant proxies, which root alone may, and only inside the sandbox."""
+    sandbox.place(OPTIONS_FILE, client_options(sandbox, "root", password))
+    spoken_there = spoken(connection)
+    command = (
+        spoken_there.client,
+        f"--defaults-extra-file={OPTIONS_FILE}",
+        f"--socket={value(connection, 'SELECT @@GLOBAL.socket')}",
+    )
+    # A server that knows no such privilege has none to restore.
+    sandbox.run(
+        command,
+        feed=[
+            f"GRANT PROXY ON {spoken_there.anybody} TO `{administrator}`@`{host}`"
+            " WITH GRANT OPTION;\n".encode()
+            for host in ("localhost", "%")
+        ],
+    )
+
+
 def server_options(image: Image, sandboxes: Sandboxes) -> tuple[str, ...]:
     """Options of every server that a backup is restored into."""
     outgoing = OUTGOING_OPTIONS if sandboxes.reaching_out else ()
-    return (*SANDBOX_OPTIONS, *dialect_of(image, sandboxes).sandbox_options, *outgoing)
+    logging = SERVING_OPTIONS if sandboxes.serving else ("--skip-log-bin",)
+    own = dialect_of(image, sandboxes).sandbox_options
+    return (*SANDBOX_OPTIONS, *logging, *own, *outgoing)
+
+
+def client_options(sandbox: Sandbox, user: str, password: str) -> bytes:
+    """The option file of the client tools in a sandbox."""
+    unlogged = {"loose-init-command": UNLOGGED} if sandbox.serving else {}
+    return options_file(user=user, password=password, **unlogged)
 
 
 def socket_options(socket: str | None, sandboxes: Sandboxes) -> tuple[str, ...]:
@@ -320,7 +354,10 @@ def connect_to(
 ) -> "Connection[Any]":
     """A connection to a sandbox's server. Raise pymysql.MySQLError or OSError."""
     host, port = sandbox.address or (None, 3306)
-    return connect(user, password, host=host, port=port, socket=sandbox.socket, several=several)
+    made = connect(user, password, host=host, port=port, socket=sandbox.socket, several=several)
+    if sandbox.serving:
+        rows(made, UNLOGGED)
+    return made
 
 
 def _answers(sandbox: Sandbox, password: str, closed: bool) -> bool:

@@ -23,13 +23,14 @@ from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_physical import DATA, PLACE, SETTINGS
 from restoreproof.engines.mysql_replay import replay_logs
 from restoreproof.engines.mysql_restored import (
+    UNLOGGED,
     RestoredMySQL,
+    client_options,
     connect_to,
     server_options,
     socket_options,
 )
 from restoreproof.engines.mysql_sandbox import MySQLSandbox
-from restoreproof.engines.mysql_source import options_file
 from restoreproof.errors import SandboxTrouble
 from restoreproof.execution import Execution, engine_trouble
 from restoreproof.images import Image
@@ -96,7 +97,7 @@ class UnpackedMySQL(RestoredMySQL):
         # The source's password policy may be in force from the start.
         password = f"{secrets.token_urlsafe(24)}aA1!"
         self.serve(self._stack.enter_context(closing(self._start(password))), password)
-        options = options_file(user=self.administrator, password=password)
+        options = client_options(self.sandbox, self.administrator, password)
         self.sandbox.place(OPTIONS_FILE, options)
         self.roll_forward(backup)
 
@@ -140,7 +141,8 @@ class UnpackedMySQL(RestoredMySQL):
             raise SandboxTrouble(f"no room for the data directory: {NO_SPACE}", mend=mend)
 
     def _start(self, password: str) -> "Connection[Any]":
-        statements = "".join(
+        unlogged = f"{UNLOGGED};\n" if self.sandbox.serving else ""
+        statements = unlogged + "".join(
             f"CREATE USER '{self.administrator}'@'{host}' IDENTIFIED BY '{password}';\n"
             f"GRANT ALL ON *.* TO '{self.administrator}'@'{host}' WITH GRANT OPTION;\n"
             for host in ("localhost", "%")
