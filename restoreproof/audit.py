@@ -45,6 +45,7 @@ from restoreproof.estate import (
 from restoreproof.evidence import CheckRecord, Evidence
 from restoreproof.evidence_circumstances import Environment
 from restoreproof.evidence_negative_control import NegativeControlRecord, Outcome
+from restoreproof.exercises import Exercises
 from restoreproof.ledger import Ledger, earlier_runs, position_after
 from restoreproof.negative_control import NegativeControl
 from restoreproof.policy import Policy, PolicyDocument
@@ -103,6 +104,7 @@ class AuditRun:
         self.components: list[ComponentAudit] = []
         self.answers: dict[Question, Answer] = {}
         self.broken_suites: dict[str, str] = {}
+        self.exercises = Exercises()
         self.ledger = Ledger(options.archive)
         self._observed: Environment | None = None
         self._folder: RunFolder | None = None
@@ -189,12 +191,16 @@ class AuditRun:
         """The component of this name."""
         return next(audited for audited in self.components if audited.name == name)
 
-    def order_of_questions(self) -> dict[Question, tuple[int, int, bool, str]]:
-        """Component by component, backup by backup, restores first: as one would ask."""
+    def order_of_questions(self) -> dict[Question, tuple[bool, int, int, bool, str]]:
+        """Component by component, backup by backup, restores first: as one would ask.
+
+        Criteria are played at last, when the restores that are measured are done.
+        """
         names = [audited.name for audited in self.components]
         backups = {t.backup.id: n for one in self.components for n, t in enumerate(one.targets)}
         return {
             question: (
+                question.check.startswith("CRT"),
                 names.index(question.component),
                 backups.get(question.backup, len(backups)),
                 not question.check.startswith("RST"),
@@ -248,6 +254,7 @@ class AuditRun:
             except Exception as error:  # noqa: BLE001  # the evidence must not be lost
                 problem = f"no report could be made: {type(error).__name__}: {error}"
             self.progress.close_log()
+            self.exercises.stop()
             self._held.close()
             folder = self._folder.publish()
             mend = f"mend the cause, then: restoreproof report {folder / 'evidence.json'}"
@@ -310,6 +317,7 @@ class AuditRun:
 
     def discard(self) -> None:
         """Leave nothing of an unfinished run behind."""
+        self.exercises.stop()
         self._held.close()
         self.progress.close_log()
         if self._folder is not None:

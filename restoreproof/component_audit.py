@@ -10,6 +10,7 @@ from restoreproof import recovery_objectives
 from restoreproof.contradictions import Planned, Ruling, known_durations, rulings
 from restoreproof.earlier_runs import EarlierRuns
 from restoreproof.engines.contract import CLOCK_AHEAD, STREAMED, Clock, Engine, SourceContext
+from restoreproof.engines.contract_exercise import Criterion
 from restoreproof.errors import SourceUnavailable
 from restoreproof.evidence import Measure
 from restoreproof.evidence_negative_control import NegativeControlRecord
@@ -60,6 +61,8 @@ class ComponentAudit:
     lying: frozenset[str] = frozenset()
     """The names of all that lies among the component's backups in the vault."""
     earlier: EarlierRuns = field(default_factory=EarlierRuns)
+    criteria: tuple[Criterion, ...] = ()
+    """The restoration criteria that are played on a copy of it."""
     check_within: timedelta = timedelta()
     """Within what time every backup's stored bytes are checked; nothing means in every run."""
     control_budget: timedelta = timedelta()
@@ -178,6 +181,21 @@ class ComponentAudit:
         """The newest heartbeat in what was restored."""
         assert attempt.restored is not None
         return attempt.restored.newest_heartbeat(self.component.source)
+
+    @property
+    def plays_corruption(self) -> bool:
+        """Whether it is played that content is corrupted."""
+        return "corruption" in self.criteria
+
+    @property
+    def plays_deletion(self) -> bool:
+        """Whether it is played that a part is deleted."""
+        return "deletion" in self.criteria
+
+    @property
+    def plays_failure(self) -> bool:
+        """Whether it is played that server and disk are gone."""
+        return "failure" in self.criteria
 
     @property
     def schedule(self) -> Schedule | None:

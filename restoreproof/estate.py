@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from restoreproof import engines
+from restoreproof import criteria, engines
 from restoreproof.archive import new_run_id
 from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
@@ -92,6 +92,7 @@ def open_components(
                 context,
                 clock,
                 policy.audit,
+                criteria=criteria.played(policy, name),
             )
         )
     return components

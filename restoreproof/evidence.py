@@ -19,6 +19,7 @@ from restoreproof.errors import UserError
 from restoreproof.evidence_base import Duration, Record
 from restoreproof.evidence_circumstances import Environment, PolicyRecord
 from restoreproof.evidence_negative_control import NegativeControlRecord
+from restoreproof.evidence_exercise import ExerciseRecord
 from restoreproof.evidence_week import WeekRecord
 from restoreproof.storage import write_once
 from restoreproof.verdicts import Severity, Verdict
@@ -241,6 +242,8 @@ class Evidence(Record):
     negative_controls: tuple[NegativeControlRecord, ...] = ()
     history: tuple[HistoryRecord, ...] = ()
     """From which RPO kept, missed and failed runs can be worked out again."""
+    exercises: tuple[ExerciseRecord, ...] = ()
+    """Restoration criteria that were played."""
     exclusions: tuple[str, ...]
     environment: Environment
     earlier_runs: tuple[EarlierRun, ...] = ()

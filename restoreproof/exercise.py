@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from restoreproof.component_audit import ComponentAudit
-from restoreproof.engines.contract import Restored, Until
+from restoreproof.engines.contract import BackupToRestore, Restored, Until
 from restoreproof.engines.contract_exercise import (
     CRITERIA,
     Accident,
@@ -119,6 +119,8 @@ class _Exercise:
         self.vault.prepare()
         self.writer = Writer(copy)
         self.moments: list[Moment] = []
+        self.after: dict[Criterion, Fingerprint] = {}
+        """What there was after an accident and before the next one."""
         self.silent: dict[Criterion, str] = {}
 
     def play(self, wanted: Sequence[Criterion], alive: ExitStack) -> tuple[Exercised, ...]:
@@ -126,23 +128,25 @@ class _Exercise:
         self.copy.prepare()
         self.writer.work()
         full = self._back_up(None)
+        like = to_restore(full, full.manifest())
         for criterion in CRITERIA[:2]:
             if criterion in wanted:
                 self.writer.work()
-                self._befall(criterion, full)
+                self._befall(criterion, like)
+        if "corruption" in wanted and "deletion" not in wanted:
+            self.after["corruption"] = self.copy.fingerprint(like)
         self.writer.work()
         increments = self.copy.context.increments and "incremental" in self.audited.engine.kinds
         last = self._back_up(full if increments else None)
-        self.after = last.manifest().fingerprint
+        self.after["deletion"] = last.manifest().fingerprint
         done: dict[Criterion, Exercised] = {}
         for moment in reversed(self.moments):
             done[moment.criterion] = _told(moment, self._recover)
         if "failure" in wanted:
             moment = self._lose_everything(last, alive)
             done["failure"] = _told(moment, partial(self._all_back, last))
-        return tuple(
-            done.get(one, Exercised(one, unproven=self.silent.get(one, ""))) for one in wanted
-        )
+        silent = {one: Exercised(one, unproven=why) for one, why in self.silent.items()}
+        return tuple((done | silent)[one] for one in wanted)
 
     def _back_up(self, base: StoredBackup | None) -> StoredBackup:
         self.tell(f"backing the copy up, {'an increment' if base else 'in full'}")
@@ -152,9 +156,9 @@ class _Exercise:
             raise BackupFailed(f"the living copy could not be backed up: {result.problem}")
         return result.backup
 
-    def _befall(self, criterion: Criterion, full: StoredBackup) -> None:
+    def _befall(self, criterion: Criterion, like: BackupToRestore) -> None:
         """Let an accident happen, and note what was there just before it."""
-        before = self.copy.fingerprint(to_restore(full, full.manifest()))
+        before = self.after["corruption"] = self.copy.fingerprint(like)
         here, acknowledged = self.copy.here(), frozenset(self.writer.acknowledged)
         at = self.audited.clock()
         befallen = self.moments[-1].accident.part if self.moments else ""
@@ -270,15 +274,25 @@ class _Exercise:
     def _compared(self, result: Exercised, moment: Moment, seen: Fingerprint) -> Exercised:
         """What differs from just before the accident, where the next backup saw the accident."""
         found = compare(self._still(moment.before), self._still(seen))
-        done = compare(self._still(moment.before), self._still(self.after)).differences
-        part = moment.accident.part
-        told = any(self.copy.is_of(one.kind, one.name, part) for one in done)
+        told = self._was_seen(moment)
         return replace(
             result,
             examined=found.examined,
             problems=(*result.problems, *map(str, found.differences)),
             unproven="" if told else f"{moment.accident.told}, and no difference was seen",
         )
+
+    def _was_seen(self, moment: Moment) -> bool:
+        """Whether the accident changed what it befell: undoing nothing would prove nothing."""
+        part, after = moment.accident.part, self.after[moment.criterion]
+        if moment.criterion == "deletion":
+            before, left = (
+                [item for item in taken.items if self.copy.is_of(item.kind, item.name, part)]
+                for taken in (moment.before, after)
+            )
+            return bool(before) and not left
+        differences = compare(moment.before, after).differences
+        return any(self.copy.is_of(one.kind, one.name, part) for one in differences)
 
     def _still(self, taken: Fingerprint) -> Fingerprint:
         """What of a fingerprint does not change with the writer's work."""

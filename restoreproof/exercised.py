@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from restoreproof.engines.contract_exercise import Criterion
 from restoreproof.policy import Objectives
 from restoreproof.restore import Phase
+from restoreproof.verdicts import Verdict
 from restoreproof.wording import duration, plural
 
 
@@ -50,6 +51,13 @@ class Exercised:
         more = f"; and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
         compared = f"{plural(self.examined, 'item')} equal"
         return f"{told}, {point}; {f'{found}{more}' if found else compared}"
+
+    def verdict(self, objectives: Objectives) -> Verdict:
+        """What is to be thought of it."""
+        if self.missed(objectives):
+            return Verdict.FAILED
+        told = self.examined > 0 and not self.unproven
+        return Verdict.PASSED if told else Verdict.UNPROVEN
 
     def missed(self, objectives: Objectives) -> tuple[str, ...]:
         """All that keeps the criterion from being met."""

@@ -22,8 +22,10 @@ from restoreproof import resources, wording
 from restoreproof.audit import AuditOptions, AuditRun, unwritable
 from restoreproof.checks import Answer, Observation, Question
 from restoreproof.component_audit import ComponentAudit
+from restoreproof.engines.contract_exercise import Criterion
 from restoreproof.errors import RestoreProofError, UserError
 from restoreproof.evidence_negative_control import NegativeControlRecord
+from restoreproof.exercised import Exercised
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import Objectives
 from restoreproof.progress import Progress
@@ -165,6 +167,15 @@ def negative_control(
 ) -> NegativeControlRecord:
     """What came of damaging copies of the component's backups."""
     return request.config.stash[RUN].control_negatively(component, ask)
+
+
+@pytest.fixture
+def exercised(
+    request: pytest.FixtureRequest, component: ComponentAudit
+) -> Mapping[Criterion, Exercised]:
+    """The restoration criteria, played once on a living copy of the component."""
+    run = request.config.stash[RUN]
+    return run.exercises.of(component, run.components, run.progress)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from pydantic import (
 
 from restoreproof import controls, engines
 from restoreproof.durations import DURATION, Duration, parse_duration
+from restoreproof.engines.contract_exercise import Criterion
 from restoreproof.references import Secret, SourceModel
 from restoreproof.sizes import Size
 
@@ -218,17 +219,34 @@ class Report(PolicyModel):
         return names
 
 
+class RestorationCriterion(PolicyModel):
+    """A case in which backups are restored. One with a ``name`` is played in audits."""
+
+    name: Criterion | None = None
+    text: str = Field(min_length=1)
+
+
+def _as_sentence(value: object) -> object:
+    return {"text": value} if isinstance(value, str) else value
+
+
+Sentence = Annotated[RestorationCriterion, BeforeValidator(_as_sentence)]
+"""A criterion, or a sentence alone, which nothing can play."""
+
+
 class Audit(PolicyModel):
     """How audits go about it: which backups are restored, and what findings may say.
 
     With ``show_values`` a difference names keys of rows; without it, their places. ``schedule``
-    says when audits run, each of which is a restore test.
+    says when audits run, each of which is a restore test. ``exercise`` names the components on
+    copies of which the restoration criteria are played.
     """
 
     restore: Literal["all", "newest"] = "all"
     show_values: bool = False
     schedule: Crons | None = None
     time_zone: TimeZone = "UTC"
+    exercise: Literal["all", "none"] | tuple[str, ...] = "all"
 
 
 class NegativeControl(PolicyModel):
@@ -253,13 +271,31 @@ class Policy(PolicyModel):
     """What the document behind the policy names as backed up, so that nothing is forgotten."""
     objectives: Objectives
     integrity_checks: IntegrityChecks | None = None
-    restoration_criteria: tuple[str, ...] = ()
+    restoration_criteria: tuple[Sentence, ...] = ()
     vault: Vault
     signing: Signing | None = None
     audit: Audit = Audit()
     negative_control: NegativeControl | Literal["off"] = NegativeControl()
     report: Report = Report()
     components: dict[Annotated[str, Field(pattern=COMPONENT_NAME)], Component] = Field(min_length=1)
+
+    @field_validator("restoration_criteria")
+    @classmethod
+    def _named_once(cls, criteria: tuple[Sentence, ...]) -> tuple[Sentence, ...]:
+        names = [one.name for one in criteria if one.name is not None]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name} stands twice; write one sentence for both")
+        return criteria
+
+    @model_validator(mode="after")
+    def _exercises_what_there_is(self) -> "Policy":
+        chosen = self.audit.exercise
+        for name in chosen if isinstance(chosen, tuple) else ():
+            if name not in self.components:
+                known = ", ".join(self.components)
+                raise ValueError(f"audit.exercise: no component {name!r}; choose from {known}")
+        return self
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ it, and a check that is required for it and gave no answer leaves it unproven.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from restoreproof import schedule
+from restoreproof import criteria, schedule
 from restoreproof.contradictions import estate_rulings
 from restoreproof.engines.contract import STREAMED, Engine
 from restoreproof.evidence import CheckRecord, PromiseRecord
@@ -33,6 +33,9 @@ REQUIRED = {
     "restore-test": ("CAD-001", "CAD-002", "CAD-003"),
     "retention": ("RET-001", "VLT-002"),
     "negative-control": ("NEG-001",),
+    "corruption": ("CRT-001",),
+    "deletion": ("CRT-002",),
+    "failure": ("CRT-003",),
     "versions": ("GIT-001", "GIT-002", "RET-001", "VLT-002"),
 }
 REQUIRED_OF_ENGINE = {
@@ -108,6 +111,10 @@ def promises(
     if policy.negative_control != "off":
         text = "damage done to copies of its backups is noticed (negative control)"
         yield Promise("negative-control", name, text)
+    for criterion in policy.restoration_criteria:
+        if criterion.name is not None:
+            text = f"restored when: {criterion.text}"
+            yield Promise(criterion.name, name, text, criteria.why_not(policy, name))
     yield Promise(
         "restore-test",
         name,

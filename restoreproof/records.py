@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from restoreproof import engines, schedule
 from restoreproof.component_audit import ComponentAudit
+from restoreproof.criteria import unplayed
 from restoreproof.evidence import (
     ArtifactRecord,
     AttemptRecord,
@@ -23,6 +24,7 @@ from restoreproof.evidence import (
 )
 from restoreproof.evidence_circumstances import Environment, Objectives, PolicyRecord
 from restoreproof.evidence_week import PlannedRecord, SpanRecord, WeekRecord
+from restoreproof.exercise_records import exercise_records
 from restoreproof.history_records import history_records
 from restoreproof.jobs import JobResult, moved
 from restoreproof.outcomes import RestoreFailed
@@ -86,6 +88,11 @@ def evidence(run: AuditRun, observed: Environment) -> Evidence:
             for audited in run.components
             for line in history_records(audited.history, audited.standing.looked_back)
         ),
+        exercises=tuple(
+            one
+            for audited in run.components
+            for one in exercise_records(audited.name, run.exercises.known(audited.name))
+        ),
         exclusions=_exclusions(run),
         environment=observed,
     )
@@ -98,7 +105,7 @@ def _promises(run: AuditRun, checks: Sequence[CheckRecord]) -> tuple[PromiseReco
         for name, component in run.policy.components.items()
         for promise in promises(name, component, run.policy, engines.load(component.engine))
     )
-    return (*judged, *uncovered(run.policy))
+    return (*judged, *uncovered(run.policy), *unplayed(run.policy))
 
 
 def _policy(run: AuditRun) -> PolicyRecord:
@@ -113,7 +120,7 @@ def _policy(run: AuditRun) -> PolicyRecord:
             rto=objectives.rto,
             restore_test_every=objectives.restore_test_every,
         ),
-        restoration_criteria=run.policy.restoration_criteria,
+        restoration_criteria=tuple(one.text for one in run.policy.restoration_criteria),
         frameworks=run.policy.report.frameworks,
         paper=run.policy.report.paper,
         classification=run.policy.report.classification,

@@ -5,7 +5,7 @@ import os
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from restoreproof.engines.contract import (
     Restored,
     SourceContext,
 )
+from restoreproof.engines.contract_exercise import LivingCopy
 from restoreproof.errors import SourceUnavailable
 from restoreproof.fingerprint import Fingerprint, Item
 from restoreproof.images import Image
@@ -165,6 +166,7 @@ class Git(Engine[GitSource]):
     kinds = frozenset({"full"})
     writes_out = "all"
     source_model = GitSource
+    plays = True
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         return ("submodules and large files kept outside the repository",)
@@ -241,6 +243,13 @@ class Git(Engine[GitSource]):
             )
         except GitCommandError as error:
             raise RestoreFailed(_words(error)) from None
+
+    def living(
+        self, restored: Restored, context: SourceContext
+    ) -> AbstractContextManager[LivingCopy]:
+        from restoreproof.engines.git_exercise import living  # noqa: PLC0415  # it knows this one
+
+        return living(restored, context)
 
 
 def fingerprint(repository: Path, taken_at: datetime) -> Fingerprint:

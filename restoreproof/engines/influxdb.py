@@ -1,7 +1,7 @@
 """InfluxDB 1.x: portable backups and increments, restored where nothing can reach."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 
 import httpx
@@ -16,12 +16,14 @@ from restoreproof.engines.contract import (
     SourceContext,
     Until,
 )
+from restoreproof.engines.contract_exercise import LivingCopy
 from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused
 from restoreproof.engines.influxdb_configuration import (
     NO_PLACE,
     require_configuration,
     store_configuration,
 )
+from restoreproof.engines.influxdb_exercise import BACKUP_PORT, living, serving
 from restoreproof.engines.influxdb_export import (
     FOLDER,
     Plan,
@@ -67,6 +69,7 @@ class InfluxDB(Engine[InfluxDBSource]):
     kinds = frozenset({"full", "incremental"})
     source_model = InfluxDBSource
     restores_instants = False
+    plays = True
 
     def gap(self, source: SourceModel, kind: str) -> str:
         assert isinstance(source, InfluxDBSource)
@@ -155,9 +158,10 @@ class InfluxDB(Engine[InfluxDBSource]):
             sandboxes.server(
                 image,
                 command=lambda _: (),
-                environment=_environment,
+                environment=lambda socket: _environment(socket) | serving(sandboxes.serving),
                 socket_name="influxdb.sock",
                 port=8086,
+                other_ports=(BACKUP_PORT,) if sandboxes.serving else (),
             ) as sandbox,
             closing(_client_of(sandbox)) as client,
         ):
@@ -174,6 +178,11 @@ class InfluxDB(Engine[InfluxDBSource]):
         assert isinstance(restored, RestoredInfluxDB)
         assert until is None, "increments of InfluxDB hold no order of commits"
         replay_increment(restored, increment)
+
+    def living(
+        self, restored: Restored, context: SourceContext
+    ) -> AbstractContextManager[LivingCopy]:
+        return living(restored, context)
 
 
 def _base(context: BackupContext) -> tuple[Fingerprint | None, Layout | None]:
@@ -211,7 +220,7 @@ def _settled(before: Content, after: Content) -> Iterator[Item]:
             yield item
 
 
-def _environment(socket: str | None) -> Mapping[str, str]:
+def _environment(socket: str | None) -> dict[str, str]:
     known = {
         "INFLUXDB_REPORTING_DISABLED": "true",
         # The estate's retention would delete restored points while they are proven.

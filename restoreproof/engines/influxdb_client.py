@@ -99,11 +99,12 @@ class InfluxClient:
             if line := b"".join(pieces):
                 yield line
 
-    def write(self, database: str, lines: str) -> None:
-        """Write points as line protocol with nanosecond times. Raise InfluxRefused."""
-        answer = self._http.post(
-            "/write", params={"db": database, "precision": "ns"}, content=lines.encode()
-        )
+    def write(self, database: str, lines: str, policy: str = "") -> None:
+        """Write points as line protocol with nanosecond times, into the default retention policy
+        if none is named. Raise InfluxRefused.
+        """
+        place = {"db": database, "precision": "ns"} | ({"rp": policy} if policy else {})
+        answer = self._http.post("/write", params=place, content=lines.encode())
         if answer.status_code >= httpx.codes.BAD_REQUEST:
             raise InfluxRefused(_error(answer.text), answer.status_code)
 

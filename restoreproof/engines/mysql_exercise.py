@@ -216,10 +216,10 @@ def living(restored: Restored, context: SourceContext) -> Iterator[LivingMySQL]:
             else None,
         )
         with closing(connect(user, password, host=host, port=port)) as connection:
-            yield LivingMySQL(restored, context_of(context, source), connection)
+            yield LivingMySQL(restored, _context_of(context, source), connection)
 
 
-def context_of(context: SourceContext, source: MySQLSource) -> SourceContext:
+def _context_of(context: SourceContext, source: MySQLSource) -> SourceContext:
     """The context by which jobs reach a living copy: its data, as the policy wants it backed up."""
     return SourceContext(
         component=context.component,
