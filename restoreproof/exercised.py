@@ -9,6 +9,8 @@ from restoreproof.restore import Phase
 from restoreproof.verdicts import Verdict
 from restoreproof.wording import duration, plural
 
+SHOWN = 3
+
 
 @dataclass(frozen=True)
 class Exercised:
@@ -42,15 +44,19 @@ class Exercised:
         if self.loss is None:
             return "; ".join((*self.problems, *([self.unproven] if self.unproven else [])))
         lost = f"{plural(self.lost, 'change')} of {self.written} lost ({duration(self.loss)})"
-        told = f"{self.accident}; back after {duration(self.duration)}, {lost}"
-        point = f"up to just before it, inside the {self.kind} backup"
-        point = point if self.until else f"from the {self.kind} backup before it"
-        if self.criterion == "failure":
-            point = f"from the {self.kind} backup before it and all that it stands on"
-        found = "; ".join(self.problems[:3])
-        more = f"; and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
+        point = f"from the {self.kind} backup before it"
+        if self.until:
+            point = f"up to just before it, inside the {self.kind} backup"
+        elif self.criterion == "failure":
+            point = f"{point} and all that it stands on"
+        if self.criterion == "deletion":
+            # The copy went on: only what was done to the part itself can be lost.
+            lost = f"as it was {duration(self.loss)} before" if self.lost else "as it was just then"
+        found = "; ".join(self.problems[:SHOWN])
+        more = f"; and {len(self.problems) - SHOWN} more" if len(self.problems) > SHOWN else ""
         compared = f"{plural(self.examined, 'item')} equal"
-        return f"{told}, {point}; {f'{found}{more}' if found else compared}"
+        back = f"{self.accident}; back after {duration(self.duration)}, {lost}, {point}"
+        return f"{back}; {f'{found}{more}' if found else compared}"
 
     def verdict(self, objectives: Objectives) -> Verdict:
         """What is to be thought of it."""

@@ -7,13 +7,17 @@ knows what is due. It asks in every minute in which something can be.
 import os
 import shlex
 import shutil
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from math import gcd
 from pathlib import Path
 from typing import Literal
 
+from cronsim import CronSim
+
 from restoreproof.due import next_due
-from restoreproof.policy import PolicyDocument
+from restoreproof.errors import UserError
+from restoreproof.policy import Audit, PolicyDocument
 from restoreproof.schedule import HORIZON, due_between
 from restoreproof.wording import instant
 
@@ -29,8 +33,8 @@ CRON = """\
 # {coming}
 # Secrets that the policy names as ${{NAME}} have to be set here too, or be given as file:PATH.
 {tick} {user} {backup} >/dev/null
-# The restore test, with its signed report.
-{audit_at} {user} {audit} >/dev/null
+# The restore test, with its signed report{by_zone}.
+{audit_lines}
 """
 SYSTEMD = """\
 # Backups of {estate}: asks every {minutes} min what is due.
@@ -67,7 +71,7 @@ ExecStart={audit}
 [Unit]
 Description=RestoreProof: restore test
 [Timer]
-OnCalendar={audit_on_calendar}
+{audit_on_calendar}
 Persistent=true
 [Install]
 WantedBy=timers.target
@@ -79,20 +83,25 @@ name: backups
 on:
   schedule:
     - cron: '{tick}'
-    - cron: '{audit_at}'
+    # The restore test{by_zone}.
+{audit_lines}
 concurrency: restoreproof
 jobs:
   due:
-    if: github.event.schedule != '{audit_at}'
+    if: {is_no_audit}
     runs-on: self-hosted
     steps:
       - run: {backup}
   audit:
-    if: github.event.schedule == '{audit_at}'
+    if: {is_audit}
     runs-on: self-hosted
     steps:
       - run: {audit}
 """
+AUDIT_LINES = {"cron": "{at} root {audit} >/dev/null", "systemd": "", "ci": "    - cron: '{at}'"}
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+MONTHS, MOST_DAYS, DAYS = 12, 31, 7
+WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 TEXTS = {"cron": CRON, "systemd": SYSTEMD, "ci": CI}
 
 
@@ -103,6 +112,7 @@ def schedule_text(document: PolicyDocument, wanted: Format, now: datetime) -> st
         minutes = max(minutes, LEAST_MINUTES_IN_CI)
     policy = shlex.quote(str(document.path.resolve()))
     daily = document.policy.objectives.restore_test_every < A_WEEK_AND_A_DAY
+    due = document.policy.audit.schedule or ((DAILY if daily else WEEKLY),)
     schedules = [one.schedule for one in document.policy.components.values() if one.schedule]
     coming = [next_due(schedule, now) for schedule in schedules]
     first = min(coming, key=lambda run: run.due_at, default=None)
@@ -120,9 +130,59 @@ def schedule_text(document: PolicyDocument, wanted: Format, now: datetime) -> st
         else "No component of the policy has a schedule: nothing will ever be due.",
         backup=backup,
         audit=audit,
-        audit_at=DAILY if daily else WEEKLY,
-        audit_on_calendar="*-*-* 05:23:00" if daily else "Sat *-*-* 05:23:00",
+        by_zone=_by_zone(wanted, document.policy.audit),
+        audit_lines="\n".join(AUDIT_LINES[wanted].format(at=at, audit=audit) for at in due),
+        audit_on_calendar="\n".join(
+            f"OnCalendar={at}" for at in on_calendar(due, document.policy.audit)
+        ),
+        is_audit=" || ".join(f"github.event.schedule == '{at}'" for at in due),
+        is_no_audit=" && ".join(f"github.event.schedule != '{at}'" for at in due),
     )
+
+
+def on_calendar(due: Sequence[str], audits: Audit) -> Iterator[str]:
+    """Cron expressions as systemd writes them, in the policy's time zone where it has audits due.
+
+    Cron runs a job on a day that one of two restricted fields names, so that makes two of them.
+    Raise UserError for what systemd has no words for.
+    """
+    zone = f" {audits.time_zone}" if audits.schedule else ""
+    for expression in due:
+        parsed = CronSim(expression, EPOCH)
+        *_, day, _, weekday = expression.split()
+        odd = [one for one in (*parsed.days, *parsed.weekdays) if one not in range(MOST_DAYS + 1)]
+        if odd:
+            mend = "write the days of the month or of the week as numbers"
+            what = f"audit.schedule {expression}: no timer of systemd says the same"
+            raise UserError(what, mend=mend)
+        time = f"{_listed(parsed.hours)}:{_listed(parsed.minutes)}:00{zone}"
+        month = "*" if len(parsed.months) == MONTHS else _listed(parsed.months)
+        named = sorted({one % DAYS for one in parsed.weekdays})
+        on_days = (
+            f"*-{month}-{'*' if len(parsed.days) == MOST_DAYS else _listed(parsed.days)} {time}"
+        )
+        if len(named) == DAYS:
+            yield on_days
+            continue
+        names = ",".join(WEEKDAYS[one] for one in named)
+        if day.startswith("*") or weekday.startswith("*"):
+            yield f"{names} {on_days}"
+        else:
+            yield on_days
+            yield f"{names} *-{month}-* {time}"
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ",".join(f"{number:02}" for number in sorted(numbers))
+
+
+def _by_zone(wanted: Format, audits: Audit) -> str:
+    """What to know where the text cannot name the policy's time zone."""
+    zone = audits.time_zone
+    if not audits.schedule or wanted == "systemd" or (wanted == "ci" and zone == "UTC"):
+        return ""
+    clock = "UTC" if wanted == "ci" else "the machine's clock"
+    return f" (by {clock}; the policy goes by {zone})"
 
 
 def minutes_between(document: PolicyDocument, now: datetime) -> int:

@@ -104,11 +104,11 @@ class LivingMySQL(LivingCopy):
             return None
         if self.restored.dialect.gtid_sets:
             return str(value(self._connection, "SELECT @@GLOBAL.gtid_executed")).replace("\n", "")
-        # Its logs note the second alone, so what comes next has to begin in a later one.
+        # Its logs note the second alone, which counts to its end: what comes next begins later.
         told: datetime = value(self._connection, "SELECT UTC_TIMESTAMP()")
         while value(self._connection, "SELECT UTC_TIMESTAMP()") < told + TICK:
             time.sleep(0.05)
-        return told.replace(tzinfo=UTC)
+        return told.replace(microsecond=999_999, tzinfo=UTC)
 
     def corrupt(self) -> Accident:
         where, databases = self._estates()
