@@ -20,6 +20,7 @@ from restoreproof.evidence_base import Duration, Record
 from restoreproof.evidence_circumstances import Environment, PolicyRecord
 from restoreproof.evidence_negative_control import NegativeControlRecord
 from restoreproof.evidence_exercise import ExerciseRecord
+from restoreproof.evidence_warnings import WarningRecord
 from restoreproof.evidence_week import WeekRecord
 from restoreproof.storage import write_once
 from restoreproof.verdicts import Severity, Verdict
@@ -242,6 +243,7 @@ class Evidence(Record):
     negative_controls: tuple[NegativeControlRecord, ...] = ()
     history: tuple[HistoryRecord, ...] = ()
     """From which RPO kept, missed and failed runs can be worked out again."""
+    policy_warnings: tuple[WarningRecord, ...] = ()
     exercises: tuple[ExerciseRecord, ...] = ()
     """Restoration criteria that were played."""
     exclusions: tuple[str, ...]

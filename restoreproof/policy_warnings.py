@@ -1,7 +1,7 @@
 """What a policy leaves to be desired without contradicting itself."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 from restoreproof.contradictions import Planned
 from restoreproof.engines.contract import STREAMED
 from restoreproof.errors import SecretMissing
+from restoreproof.evidence_warnings import WarningRecord
 from restoreproof.policy import Policy
+from restoreproof.redaction import redact
 from restoreproof.references import expand
 
 ADDRESSES = ("host", "url", "repository")
@@ -68,6 +70,17 @@ def component_warnings(planned: Planned, policy: Policy) -> Iterator[PolicyWarni
         what = f"backups lie on the host of their source: {host}"
         yield PolicyWarning(
             name, what, "keep the vault elsewhere, and say in vault.host on which host"
+        )
+
+
+def warning_records(
+    policy: Policy, planned: Iterable[Planned], now: datetime
+) -> Iterator[WarningRecord]:
+    """All warnings about a policy, for the evidence."""
+    of_components = (one for each in planned for one in component_warnings(each, policy))
+    for found in (*estate_warnings(policy, now), *of_components):
+        yield WarningRecord(
+            component=found.about or None, what=redact(found.what), mend=redact(found.mend)
         )
 
 

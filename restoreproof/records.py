@@ -29,6 +29,7 @@ from restoreproof.history_records import history_records
 from restoreproof.jobs import JobResult, moved
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import Component
+from restoreproof.policy_warnings import warning_records
 from restoreproof.promises import judge, promises, uncovered
 from restoreproof.redaction import redact
 from restoreproof.restore import RestoreAttempt, Target
@@ -87,6 +88,11 @@ def evidence(run: AuditRun, observed: Environment) -> Evidence:
             line
             for audited in run.components
             for line in history_records(audited.history, audited.standing.looked_back)
+        ),
+        policy_warnings=tuple(
+            warning_records(
+                run.policy, (audited.planned for audited in run.components), run.started_at
+            )
         ),
         exercises=tuple(
             one

@@ -150,21 +150,19 @@ def on_calendar(due: Sequence[str], audits: Audit) -> Iterator[str]:
     for expression in due:
         parsed = CronSim(expression, EPOCH)
         *_, day, _, weekday = expression.split()
-        odd = [one for one in (*parsed.days, *parsed.weekdays) if one not in range(MOST_DAYS + 1)]
-        if odd:
+        weekdays = {one % DAYS for one in parsed.weekdays if isinstance(one, int)}
+        if min(parsed.days) < 1 or not weekdays:
             mend = "write the days of the month or of the week as numbers"
             what = f"audit.schedule {expression}: no timer of systemd says the same"
             raise UserError(what, mend=mend)
         time = f"{_listed(parsed.hours)}:{_listed(parsed.minutes)}:00{zone}"
         month = "*" if len(parsed.months) == MONTHS else _listed(parsed.months)
-        named = sorted({one % DAYS for one in parsed.weekdays})
-        on_days = (
-            f"*-{month}-{'*' if len(parsed.days) == MOST_DAYS else _listed(parsed.days)} {time}"
-        )
-        if len(named) == DAYS:
+        days = "*" if len(parsed.days) == MOST_DAYS else _listed(parsed.days)
+        on_days = f"*-{month}-{days} {time}"
+        if len(weekdays) == DAYS:
             yield on_days
             continue
-        names = ",".join(WEEKDAYS[one] for one in named)
+        names = ",".join(WEEKDAYS[one] for one in sorted(weekdays))
         if day.startswith("*") or weekday.startswith("*"):
             yield f"{names} {on_days}"
         else:
