@@ -230,39 +230,41 @@ def chain_is_kept(planned: Planned, plan: Plan) -> Ruling:
             f" {chain - 1} increments, so that its full backup is removed first"
         )
         mends.append(f"keep the newest {chain}, or make full backups more often")
+    # What one of days and count keeps is kept.
+    holds = len(problems) < sum(one is not None for one in (kept.days, kept.count))
+    fits = f"kept: {kept.describe()}; needed: {duration(need)}"
     return Ruling(
         rule="POL-003",
         component=planned.name,
-        holds=not problems,
+        holds=holds,
         expected="a full backup kept until the next one is stored",
-        seen="; ".join(problems) or f"kept: {kept.describe()}; needed: {duration(need)}",
+        seen=fits if holds else "; ".join(problems),
         basis=f"a chain of up to {chain} backups over {duration(longest_interval(plan.fulls))}"
         f" and {_job(plan, 'full')}; {_said(plan)}",
-        mend="; ".join(mends),
+        mend=" or ".join(mends),
     )
 
 
 def versions_reach_back(planned: Planned, plan: Plan) -> Ruling:
-    """POL-004: what a retention says in versions and in days is the same promise."""
+    """POL-004: what a retention says twice can be kept as one promise.
+
+    Days and a count can: a backup goes when neither keeps it.
+    """
     kept = planned.component.retention
     assert kept is not None
     assert kept.days is not None
-    needed = plan.versions(kept.days * DAY)
-    if kept.count is None:
-        holds, mend = False, "write either days or until"
+    held = f"{kept.days} days hold up to {plan.versions(kept.days * DAY)}"
+    seen = f"{held}, and the newest {kept.count} are kept besides"
+    if kept.until:
         seen = f"backups are kept for {kept.days} days, and for good"
-    else:
-        holds = kept.count >= needed
-        mend = f"keep the newest {needed}, or leave out count"
-        seen = f"the newest {kept.count} are kept, and {kept.days} days hold up to {needed}"
     return Ruling(
         rule="POL-004",
         component=planned.name,
-        holds=holds,
-        expected=f"every backup of {kept.days} days",
+        holds=kept.until is None,
+        expected=f"every backup of {kept.days} days kept, and a rule by which it goes",
         seen=seen,
         basis=f"the retention ({kept.describe()}); {_said(plan)}",
-        mend=mend,
+        mend="write either days or until",
     )
 
 

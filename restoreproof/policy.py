@@ -129,7 +129,10 @@ class Schedule(PolicyModel):
 
 
 class Retention(PolicyModel):
-    """How long backups are kept; ``until: deleted-by-hand`` keeps them for good."""
+    """How long backups are kept; ``until: deleted-by-hand`` keeps them for good.
+
+    With ``days`` and ``count`` a backup is kept as long as either keeps it.
+    """
 
     days: int | None = Field(default=None, ge=1)
     count: int | None = Field(default=None, ge=1)

@@ -34,9 +34,10 @@ def test_retention_keeps_whole_chains(component, observe):
     "POL-004", severity="medium", when="limits_retention_twice", proves=("retention", "versions")
 )
 def test_retention_says_one_thing(component, observe):
-    """What the retention says in versions and what it says in days agree.
+    """What the retention says twice can be kept as one promise.
 
-    As many backups are kept as the schedule makes in the days that are promised.
+    A backup that either a number of days or a number of versions keeps is kept. Days, and for
+    good, contradict each other.
     """
     _holds(component.ruling("POL-004"), observe)
 

@@ -99,13 +99,12 @@ CONTRADICTIONS = {
     "nothing while the job runs": Small("POL-003", f"full: {DAILY}", retention="days: 1", full=5),
     "a week of 169 hours": Small("POL-003", _chain(WEEKLY, DAILY, "Europe/Paris"), "26h",
         retention="days: 7"),
-    "seven versions in thirty days": Small(
-        "POL-004", f"full: {DAILY}", retention="days: 30, count: 7"
-    ),
     "for thirty days and for good": Small(
         "POL-004", f"full: {DAILY}", retention="days: 30, until: deleted-by-hand"
     ),
-    "a day of versions in two": Small("POL-004", f"full: {HOURLY}", retention="days: 2, count: 24"),
+    "neither days nor number keep a chain": Small(
+        "POL-003", _chain(WEEKLY, DAILY), retention="days: 2, count: 3"
+    ),
     "audits every other month": Small("POL-005", f"full: {DAILY}",
         more="audit: {schedule: 0 4 1 */2 *}"),
     "audits every quarter": Small("POL-005", f"full: {DAILY}",
@@ -125,6 +124,16 @@ SOUND = {
     "thirty versions in thirty days": Small("", f"full: {DAILY}", retention="days: 30, count: 30"),
     "thirty versions in thirty days of Paris": Small(
         "", f"full: {DAILY}, time_zone: Europe/Paris", retention="days: 30, count: 30"
+    ),
+    "seven versions at least, and thirty days": Small(
+        "", f"full: {DAILY}", retention="days: 30, count: 7"
+    ),
+    "a day of versions in two": Small("", f"full: {HOURLY}", retention="days: 2, count: 24"),
+    "few days, and a number that keeps a chain": Small(
+        "", _chain(WEEKLY, DAILY), retention="days: 2, count: 7"
+    ),
+    "a small number, and days that keep a chain": Small(
+        "", _chain(WEEKLY, DAILY), retention="days: 8, count: 2"
     ),
     "ten years of weeks": Small("", f"full: {WEEKLY}", "8d", retention="days: 3650, count: 522"),
     "a chain of a week kept for eight days": Small(

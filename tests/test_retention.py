@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from audits import policy_document
 from histories import DAY, HOUR, MONDAY, history, stored
+from small_policies import Small
 from vaults import interrupted, open_vault, store
 
-from restoreproof import catalog
+from restoreproof import catalog, engines
 from restoreproof import prune as prune_module
 from restoreproof import vault as vault_module
+from restoreproof.contradictions import Planned, rulings
 from restoreproof.errors import VaultBusy
 from restoreproof.manifest import BackupGone, BackupPruned, CatalogEntry, CatalogEvent
 from restoreproof.policy import PolicyDocument, Retention
@@ -102,6 +104,47 @@ def test_no_order_of_removal_breaks_a_chain() -> None:
             left.remove(entry)
             assert entry.backup not in {one.base for one in left}
         assert expendable(rule, left, MONDAY + 21 * DAY) == ()
+
+
+@pytest.mark.parametrize("days", [1, 3, 8, 15])
+@pytest.mark.parametrize("count", [1, 2, 7, 9, 20])
+def test_policy_prune_and_checks_mean_the_same_by_either(
+    tmp_path: Path, days: int, count: int
+) -> None:
+    """Pruned every day, all that days or count keep is there, and no check complains.
+
+    Where POL-003 holds, so does what it says: a full backup is there until the next is stored.
+    """
+    rule, made = Retention(days=days, count=count), weeks(4)
+    weekly = "full: 10 16 * * 1, incremental: 10 16 * * 2-7"
+    small = Small("", weekly, retention=f"days: {days}, count: {count}")
+    document = policy_document(tmp_path, small.text)
+    component, policy = document.policy.components["it"], document.policy
+    planned = Planned(
+        "it", component, policy.objectives, policy.audit, engines.load("mysql"), NOW, {}
+    )
+    chain, twice = (
+        next(one for one in rulings(planned) if one.rule == rule) for rule in ("POL-003", "POL-004")
+    )
+    assert twice.holds
+    assert chain.holds == (days >= 7 or count >= 7)
+    left: list[CatalogEntry] = []
+    events: list[CatalogEvent] = []
+    for entry in made:
+        now = entry.finished_at
+        left.append(entry)
+        events.append(entry)
+        free = expendable(rule, left, now)
+        young = {one.backup for one in left if one.recovery_point >= now - days * DAY}
+        newest = {one.backup for one in left[-count:]}
+        assert not {one.backup for one in free} & (young | newest)
+        left = [one for one in left if one not in free]
+        events += [pruned(one.backup, now) for one in free]
+        assert wrongly_removed(rule, history(more=events), now) == ()
+        assert kept_too_long(rule, left, now) == ()
+        fulls = [one for one in made if one.kind == "full" and one.recovery_point < now]
+        if chain.holds:
+            assert fulls[-1] in left
 
 
 def pruned(backup: str, at: object) -> CatalogEvent:

@@ -124,10 +124,10 @@ def test_all_criteria_are_met_at_any_instant(mariadb: ComponentAudit) -> None:
 def test_what_did_not_come_back_is_told(
     mysql: ComponentAudit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A backup that lacks a view fails two criteria, and the part that it holds comes back."""
+    """A backup that lacks a trigger fails two criteria, and the part that it holds comes back."""
 
     def lack(copy: VaultCopy) -> None:
-        change = damage_content.drop_view("names")
+        change = damage_content.drop_object("TRIGGER", "logged")
         copy.rewrite(copy.newest("mysql"), "dump.sql.zst", change)
 
     monkeypatch.setattr(exercise, "run_job", damaged(lack, 1))
@@ -136,7 +136,7 @@ def test_what_did_not_come_back_is_told(
     assert played["deletion"].verdict(OBJECTIVES) is Verdict.PASSED, played["deletion"].seen
     for name in ("corruption", "failure"):
         assert played[name].verdict(OBJECTIVES) is Verdict.FAILED
-        assert "view app.names: is missing" in played[name].seen
+        assert "trigger app.logged: is missing" in played[name].seen
 
 
 def test_damaged_stored_bytes_are_told(

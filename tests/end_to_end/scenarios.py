@@ -71,7 +71,7 @@ class Case:
 RETENTION = "    retention:\n      until: deleted-by-hand"
 SCHEDULED = (
     RETENTION,
-    "    schedule: {full: 0 2 * * 1-5}\n    retention: {days: 2, count: 1}",
+    "    schedule: {full: 0 2 * * 1-5}\n    retention: {days: 2}",
 )
 """What gives the repository a schedule, and a retention that does not fit it."""
 
@@ -310,15 +310,15 @@ SCENARIOS = (
         "retention of two days over weekends",
         "kept for 2 days, and a full one gets 3 d",
         policy=SCHEDULED,
-        also=frozenset({"POL-004", "RPO-001"}),
+        also=frozenset({"RPO-001"}),
     ),
     Scenario(
         "POL-004",
         GIT,
-        "retention of two days over weekends",
-        "the newest 1 are kept, and 2 days hold up to 2",
-        policy=SCHEDULED,
-        also=frozenset({"POL-003", "RPO-001"}),
+        "retention of two days and for good",
+        "backups are kept for 2 days, and for good",
+        policy=(RETENTION, SCHEDULED[1].replace("days: 2", "days: 2, until: deleted-by-hand")),
+        also=frozenset({"RPO-001"}),
     ),
     Scenario(
         "POL-005",
