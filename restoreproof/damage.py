@@ -196,8 +196,13 @@ class VaultCopy:
         times = ("started_at", "finished_at", "recovery_point")
         self.restate(backup, **{time: getattr(backup.entry, time) - by for time in times})
 
-    def add_earlier(self, backup: StoredBackup, before: timedelta) -> StoredBackup:
-        """Put a copy of a full backup into the vault that is older by so much."""
+    def add_earlier(
+        self, backup: StoredBackup, before: timedelta, *, entered_late: bool = True
+    ) -> StoredBackup:
+        """Put a copy of a full backup into the vault that is older by so much.
+
+        Not ``entered_late`` it looks as if a clock had been set back.
+        """
         entry, manifest = backup.entry, backup.manifest()
         identifier = f"{entry.component}-{before.total_seconds():.0f}s-before"
         folder = backup.folder.with_name(identifier)
@@ -208,7 +213,7 @@ class VaultCopy:
         content = copied.model_dump_json(indent=1).encode()
         self._replace(folder / MANIFEST, content)
         digest = hashlib.sha256(content).hexdigest()
-        entered = self.vault.catalog.append(copied, digest, entered_late=True)
+        entered = self.vault.catalog.append(copied, digest, entered_late=entered_late)
         return StoredBackup(entered, folder)
 
     def restate(self, backup: StoredBackup, **facts: Any) -> None:

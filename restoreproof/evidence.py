@@ -109,6 +109,8 @@ class AttemptRecord(Record):
     succeeded: bool
     failed_in: str = ""
     failure: str = ""
+    image_waited: Duration = Field(default=timedelta(), alias="image_waited_seconds")
+    """How long the run waited for the image, before the restore: no part of the recovery."""
     recovery_duration: Duration = Field(alias="recovery_duration_seconds")
     phases: tuple[PhaseRecord, ...]
     server_version: str

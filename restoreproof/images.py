@@ -1,7 +1,9 @@
 """Finds the image of a server: local, pulled, or built from Debian packages (fixtures/images/)."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Literal
 
 import docker
@@ -28,6 +30,8 @@ class Image:
     identifier: str
     origin: Origin
     repository_digest: str | None
+    waited: timedelta = field(default=timedelta(), compare=False)
+    """How long it took until it was there, before anything was restored into it."""
 
 
 def ensure(reference: str, progress: Callable[[str], None]) -> Image:
@@ -36,11 +40,11 @@ def ensure(reference: str, progress: Callable[[str], None]) -> Image:
     Names that begin with `restoreproof/` are ours: built from a recipe, never pulled, and built
     again when the recipe changed. Raise `ImageUnavailable` with what was tried.
     """
-    client = docker_engine.connect()
+    client, begun = docker_engine.connect(), time.monotonic()
     try:
-        if reference.startswith(_OURS):
-            return _ensure_built(client, reference, progress)
-        return _ensure_pulled(client, reference, progress)
+        there = _ensure_built if reference.startswith(_OURS) else _ensure_pulled
+        found = there(client, reference, progress)
+        return replace(found, waited=timedelta(seconds=time.monotonic() - begun))
     finally:
         client.close()
 

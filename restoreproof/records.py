@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from restoreproof import engines, schedule
@@ -244,6 +244,7 @@ def _attempt(attempt: RestoreAttempt) -> AttemptRecord:
         succeeded=attempt.succeeded,
         failed_in=attempt.failed_in,
         failure=redact(attempt.failure),
+        image_waited=attempt.image.waited if attempt.image else timedelta(),
         recovery_duration=attempt.duration,
         phases=tuple(
             PhaseRecord(

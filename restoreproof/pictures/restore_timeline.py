@@ -41,13 +41,18 @@ def restore_timeline(attempt: AttemptRecord, rto: timedelta) -> Markup:
 
 
 def steps(attempt: AttemptRecord) -> str:
-    """The steps in words, with the numbers that they have in the picture."""
-    return " · ".join(
+    """The steps in words, with the numbers that they have in the picture.
+
+    What was waited for the image comes before them: it has none, and is no part of the recovery.
+    """
+    waited = f"before, {duration(attempt.image_waited)} for the image (not counted) · "
+    told = " · ".join(
         f"{number} {phase.name} {duration(phase.duration)}"
         f"{' ✗ ended here' if ended_here(attempt, phase) else ''}"
         f"{'' if phase.counts_towards_rto else ' (not counted)'}"
         for number, phase in enumerate(attempt.phases, start=1)
     )
+    return f"{waited if attempt.image else ''}{told}"
 
 
 def ended_here(attempt: AttemptRecord, phase: PhaseRecord) -> bool:

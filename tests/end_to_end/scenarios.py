@@ -68,6 +68,8 @@ class Case:
     finished: Finished
 
 
+CRITERIA = {"CRT-001", "CRT-002", "CRT-003"}
+"""The checks of what is played; only their own scenarios play it."""
 RETENTION = "    retention:\n      until: deleted-by-hand"
 SCHEDULED = (
     RETENTION,
@@ -200,6 +202,16 @@ SCENARIOS = (
         also=frozenset({"RPO-002"}),
     ),
     Scenario(
+        "RPO-004",
+        GIT,
+        "clock set back by two hours between two jobs",
+        "and began before it",
+        damage=lambda copy: copy.add_earlier(
+            copy.newest(GIT), timedelta(hours=2), entered_late=False
+        ),
+        also=frozenset({"RPO-002"}),
+    ),
+    Scenario(
         "JOB-002",
         GIT,
         "failed run before the newest backup",
@@ -261,6 +273,14 @@ SCENARIOS = (
         damage=two_more,
         policy=("until: deleted-by-hand", "count: 1"),
         also=frozenset({"RPO-002"}),
+    ),
+    Scenario(
+        "RET-002",
+        GIT,
+        "prune killed after its line in the catalog",
+        "still there: ",
+        damage=partial(prune_one, killed=True),
+        policy=("until: deleted-by-hand", "count: 1"),
     ),
     Scenario(
         "VLT-003",
@@ -326,6 +346,28 @@ SCENARIOS = (
         "audits every other month",
         "audits are up to 62 d apart",
         policy=("restore: all ", "schedule: 0 4 1 */2 *\n  restore: all "),
+    ),
+    Scenario(
+        "CRT-001",
+        GIT,
+        "copy's backup without the branch that is overwritten",
+        "reference refs/heads/main: is missing",
+        tampering="lack_main",
+    ),
+    Scenario(
+        "CRT-002",
+        GIT,
+        "copy's backup without the branch that is deleted",
+        "couldn't find remote ref refs/heads/monitor-backups",
+        tampering="lack_branch",
+        also=frozenset({"CRT-001"}),
+    ),
+    Scenario(
+        "CRT-003",
+        GIT,
+        "copy's last backup with one byte flipped",
+        "failed in 'check artifacts'",
+        tampering="flip_last",
     ),
     Scenario(
         "MYS-001",

@@ -7,18 +7,27 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from restoreproof import restore
+from restoreproof import exercise
+from restoreproof.damage import MARK, VaultCopy
+from restoreproof.damage_git import drop_reference
 from restoreproof.engines.git import RestoredGit, run_git
 from restoreproof.engines.influxdb import RestoredInfluxDB
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.fingerprint import Comparisons
+from restoreproof.jobs import JobResult, run_job
 from restoreproof.restore import RestoreAttempt
+from restoreproof.vault import StoredBackup
+
+BUNDLE = "repository.bundle.zst"
 
 
 def delete_row(attempt: RestoreAttempt) -> None:
@@ -97,6 +106,40 @@ def compare_nothing(attempt: RestoreAttempt) -> None:
     """What was restored is left alone, but no comparison ever finds a difference."""
 
 
+
+
+@pytest.fixture
+def spoil_job(number: int, damage: Callable[[VaultCopy, StoredBackup], None]) -> None:
+    """Of the jobs that back a living copy up, what one of them stored is damaged."""
+    made = count(1)
+
+    def job(*arguments: Any) -> JobResult:
+        result = run_job(*arguments)
+        if next(made) != number:
+            return result
+        assert result.backup is not None
+        root = result.backup.folder.parents[1]
+        (root / MARK).touch()
+        copy = VaultCopy(root)
+        damage(copy, result.backup)
+        return replace(result, backup=copy.newest(result.component))
+
+    exercise.run_job = job
+
+
+def without(reference: str) -> Callable[[VaultCopy, StoredBackup], None]:
+    """The stored bundle lacked a reference."""
+    return lambda copy, backup: copy.rewrite(backup, BUNDLE, drop_reference(reference))
+
+
+SPOILING = {
+    "lack_main": (1, without("refs/heads/main")),
+    "lack_branch": (1, without("refs/heads/monitor-backups")),
+    "flip_last": (2, lambda copy, backup: copy.flip_byte(backup, BUNDLE)),
+}
+if os.environ.get("TAMPERING") in SPOILING:
+    spoil_job(*SPOILING[os.environ["TAMPERING"]])
+
 TAMPERING: dict[str, Callable[[RestoreAttempt], None]] = {
     done.__name__: done
     for done in (
@@ -123,7 +166,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, 
     result = yield
     if fixturedef.argname in ("attempt", "instant"):
         assert isinstance(result, RestoreAttempt)
-        TAMPERING[os.environ["TAMPERING"]](result)
+        TAMPERING.get(os.environ["TAMPERING"], linger)(result)
     return result
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import COMMAND, POLICY, Agama, Finished, audit_command, left_by, run, started
+from runs import COMMAND, POLICY, UNPLAYED, Agama, Finished, audit_command, left_by, run, started
 from vault_faults import MYSQL
 
 from restoreproof.damage import VaultCopy
@@ -17,7 +17,7 @@ WANTED = "incremental: 10 16 * * 2-7    # Tuesday to Sunday, 16:10"
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Agama's policy with binary logs streamed in place of increments."""
-    text = POLICY.read_text(encoding="utf-8")
+    text = POLICY.read_text(encoding="utf-8").replace(*UNPLAYED)
     assert WANTED in text
     path = tmp_path_factory.mktemp("policy") / "policy.yaml"
     path.write_text(text.replace(WANTED, "continuous: true", 1), encoding="utf-8")

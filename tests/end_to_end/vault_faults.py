@@ -59,15 +59,16 @@ def three_of_long_ago(copy: VaultCopy) -> None:
         one_more(copy, timedelta(days=days))
 
 
-def prune_one(copy: VaultCopy) -> None:
-    """A backup of a minute before the newest was pruned."""
+def prune_one(copy: VaultCopy, *, killed: bool = False) -> None:
+    """A backup of a minute before the newest was pruned, or was about to be."""
     newest = copy.newest(GIT)
     pruned = copy.add_earlier(newest, timedelta(minutes=1))
     at = newest.entry.finished_at
     copy.vault.catalog.note(
         BackupPruned, component=GIT, backup=pruned.id, at=at, rule="the newest 1"
     )
-    shutil.rmtree(pruned.folder)
+    if not killed:
+        shutil.rmtree(pruned.folder)
 
 
 def note_failed_run(copy: VaultCopy) -> None:
