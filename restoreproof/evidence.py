@@ -18,8 +18,8 @@ from pydantic import Field
 from restoreproof.errors import UserError
 from restoreproof.evidence_base import Duration, Record
 from restoreproof.evidence_circumstances import Environment, PolicyRecord
-from restoreproof.evidence_negative_control import NegativeControlRecord
 from restoreproof.evidence_exercise import ExerciseRecord
+from restoreproof.evidence_negative_control import NegativeControlRecord
 from restoreproof.evidence_warnings import WarningRecord
 from restoreproof.evidence_week import WeekRecord
 from restoreproof.storage import write_once

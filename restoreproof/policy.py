@@ -19,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     WithJsonSchema,
     create_model,
     field_validator,
@@ -291,14 +292,18 @@ class Policy(PolicyModel):
                 raise ValueError(f"{name} stands twice; write one sentence for both")
         return criteria
 
-    @model_validator(mode="after")
-    def _exercises_what_there_is(self) -> "Policy":
-        chosen = self.audit.exercise
+    @field_validator("components")
+    @classmethod
+    def _exercises_what_there_is(
+        cls, components: dict[str, Component], info: ValidationInfo
+    ) -> dict[str, Component]:
+        audits = info.data.get("audit")
+        chosen = audits.exercise if isinstance(audits, Audit) else "all"
         for name in chosen if isinstance(chosen, tuple) else ():
-            if name not in self.components:
-                known = ", ".join(self.components)
-                raise ValueError(f"audit.exercise: no component {name!r}; choose from {known}")
-        return self
+            if name not in components:
+                known = ", ".join(components)
+                raise ValueError(f"audit.exercise names no component {name!r}; choose from {known}")
+        return components
 
 
 @dataclass(frozen=True)

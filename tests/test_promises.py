@@ -17,6 +17,10 @@ SUITES = read_suites(resources.folder("suites")).declarations
 DATA = Promise("data", "wiki", "data is backed up")
 EVERYTHING = """\
 estate: Harbour
+restoration_criteria:
+  - {name: corruption, text: rows are wrong}
+  - {name: deletion, text: a table is gone}
+  - {name: failure, text: the server is gone}
 objectives: {rpo: 1h, rto: 4h, restore_test_every: 31d}
 integrity_checks: every-audit
 vault: {location: vault}
@@ -69,12 +73,13 @@ def test_agama_makes_every_promise_of_its_document() -> None:
     for promise in made(policy):
         found.setdefault(promise.component, []).append(promise.key)
 
-    every = ["full", "incremental", "rpo", "rto", "integrity", "negative-control", "restore-test"]
+    criteria = ["negative-control", "corruption", "deletion", "failure"]
+    every = ["full", "incremental", "rpo", "rto", "integrity", *criteria, "restore-test"]
     assert found["mysql"] == ["data", "configuration", "logs", *every]
     assert found["influxdb"] == ["data", "configuration", *every]
     assert found["ansible"] == [
         "playbook", "inventory", "configuration", "rpo", "rto", "integrity", "versions",
-        "negative-control", "restore-test",
+        *criteria, "restore-test",
     ]  # fmt: skip
 
 

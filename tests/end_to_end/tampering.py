@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from restoreproof import restore
-from restoreproof import exercise
+from restoreproof import exercise, restore
 from restoreproof.damage import MARK, VaultCopy
 from restoreproof.damage_git import drop_reference
 from restoreproof.engines.git import RestoredGit, run_git
@@ -104,8 +103,6 @@ def linger(attempt: RestoreAttempt) -> None:
 
 def compare_nothing(attempt: RestoreAttempt) -> None:
     """What was restored is left alone, but no comparison ever finds a difference."""
-
-
 
 
 @pytest.fixture
