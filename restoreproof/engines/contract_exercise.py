@@ -17,8 +17,6 @@ Criterion = Literal["corruption", "deletion", "failure"]
 CRITERIA: tuple[Criterion, ...] = ("corruption", "deletion", "failure")
 EXERCISE = "restoreproof_exercise"
 """What the writer's own database is called, and whatever else belongs to it."""
-MOST_ROWS = 10_000
-"""How much a bad statement changes: enough to be seen, and done at once."""
 
 
 class CannotBePlayed(Exception):

@@ -158,7 +158,7 @@ class InfluxDB(Engine[InfluxDBSource]):
             sandboxes.server(
                 image,
                 command=lambda _: (),
-                environment=lambda socket: _environment(socket) | serving(sandboxes.serving),
+                environment=lambda socket: _environment(socket) | serving(sandboxes),
                 socket_name="influxdb.sock",
                 port=8086,
                 other_ports=(BACKUP_PORT,) if sandboxes.serving else (),

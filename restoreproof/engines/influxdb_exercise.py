@@ -11,7 +11,6 @@ import httpx
 from restoreproof.engines.contract import BackupToRestore, Restored, SourceContext
 from restoreproof.engines.contract_exercise import (
     EXERCISE,
-    MOST_ROWS,
     Accident,
     CannotBePlayed,
     LivingCopy,
@@ -27,12 +26,17 @@ from restoreproof.engines.influxdb_restored import RestoredInfluxDB
 from restoreproof.engines.influxdb_source import InfluxDBSource
 from restoreproof.fingerprint import Fingerprint, Item
 from restoreproof.outcomes import RestoreFailed
+from restoreproof.sandbox import Sandboxes
 
 BACKUP_PORT = 8088
 WRITTEN, BALLAST = "written", "ballast"
 BALLAST_POINTS = 100
 BALLAST_AGE = timedelta(hours=1)
 NUMBERS = ("float", "integer")
+POINTS_A_SERIES = 100
+"""How much of each series a bad statement overwrites: enough to be seen, and done at once."""
+MOST_POINTS = 1_000_000
+"""Larger measurements are left alone: an exercise is not to take longer than the restore."""
 TRIES = 20
 BATCH = 5000
 Typed = list[tuple[str, str]]
@@ -112,7 +116,7 @@ class LivingInfluxDB(LivingCopy):
         if not self.client.query(asked, measured.database):
             return False
         statement = f"SELECT {field} * 0 AS {field} INTO {place} FROM {place}"
-        statement += f" GROUP BY * LIMIT {MOST_ROWS}"
+        statement += f" GROUP BY * LIMIT {POINTS_A_SERIES}"
         try:
             self.client.query(statement, measured.database)
         except InfluxRefused:
@@ -121,13 +125,24 @@ class LivingInfluxDB(LivingCopy):
 
     def delete(self, but: str) -> Accident:
         with self._words():
-            every = [*self._measured(), self._ballast()]
-            free = [one for one in every if one.part != but and one.one_type_each]
-            if not free:
+            fitting = (one for one in self._measured()[:TRIES] if self._fits(one))
+            free = (one for one in (*fitting, self._ballast()) if one.part != but)
+            measured = next(free, None)
+            if measured is None:
                 raise CannotBePlayed("there is no other measurement that could be dropped")
-            measured = self._befallen[free[0].part] = free[0]
+            self._befallen[measured.part] = measured
             self.client.query(f"DROP MEASUREMENT {name(measured.name)}", measured.database)
         return Accident(f"the measurement {measured.part} was dropped", measured.part)
+
+    def _fits(self, measured: Measured) -> bool:
+        """Whether a measurement holds points, and not too many of them to be put back."""
+        held = 0
+        for policy, typed in measured.policies:
+            place = name(measured.database, policy, measured.name)
+            asked = f"SELECT COUNT({name(typed[0][0])}) FROM {place}"
+            for series in self.client.query(asked, measured.database):
+                held += sum(int(row[1].text) for row in series.values)
+        return measured.one_type_each and 0 < held <= MOST_POINTS
 
     def put_back(self, accident: Accident, restored: Restored, folder: Path) -> None:
         assert isinstance(restored, RestoredInfluxDB)
@@ -211,9 +226,9 @@ def living(restored: Restored, context: SourceContext) -> Iterator[LivingInfluxD
         )
 
 
-def serving(sandbox_is_serving: bool) -> dict[str, str]:
+def serving(sandboxes: Sandboxes) -> dict[str, str]:
     """Variables of a server that can be backed up from outside its container."""
-    return {"INFLUXDB_BIND_ADDRESS": f":{BACKUP_PORT}"} if sandbox_is_serving else {}
+    return {"INFLUXDB_BIND_ADDRESS": f":{BACKUP_PORT}"} if sandboxes.serving else {}
 
 
 def _address(address: tuple[str, int] | None) -> str:

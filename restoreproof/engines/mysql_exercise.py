@@ -13,7 +13,6 @@ from pymysql.connections import Connection
 from restoreproof.engines.contract import Parts, Restored, SourceContext
 from restoreproof.engines.contract_exercise import (
     EXERCISE,
-    MOST_ROWS,
     Accident,
     CannotBePlayed,
     LivingCopy,
@@ -36,6 +35,8 @@ from restoreproof.storage import write_once
 
 WRITTEN, BALLAST = f"{EXERCISE}.written", f"{EXERCISE}.ballast"
 BALLAST_ROWS = 100
+MOST_ROWS = 10_000
+"""How much a bad statement changes: enough to be seen, and done at once."""
 MOST_TABLE_ROWS = 1_000_000
 """Larger tables are left alone: an exercise is not to take longer than the restore."""
 TRIES = 20
