@@ -35,10 +35,12 @@ from restoreproof.errors import (
     OutputUnwritable,
 )
 from restoreproof.estate import (
+    find_backups,
     open_components,
     open_vault,
     prepare_vault,
     probe,
+    probe_commands,
     run_job,
     seal_stream,
 )
@@ -130,6 +132,8 @@ class AuditRun:
         if self.options.backups:
             probe(self.components)
             prepare_vault(self.vault)
+        else:
+            probe_commands(self.components)
         # What catalog and ledger hold must be known before anything is added to them.
         self.vault.catalog.events()
         self.ledger.entries()
@@ -143,12 +147,16 @@ class AuditRun:
         if self.options.backups:
             self.back_up()
         self.options.until_disaster()
+        for audited in self.components:
+            if not (self.options.backups and audited.makes_backups):
+                find_backups(audited, self.vault, self.policy.estate, self.progress)
         self.lose()
 
     def back_up(self) -> None:
         """Run every component's job. A job that fails is a result."""
         for audited in self.components:
-            run_job(audited, self.vault, self.policy.estate, self.progress)
+            if audited.makes_backups:
+                run_job(audited, self.vault, self.policy.estate, self.progress)
 
     def lose(self) -> None:
         """Play the disaster: from here on there is nothing but the vault."""

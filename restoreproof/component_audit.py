@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from restoreproof import recovery_objectives
+from restoreproof.command_engine import OwnCommands
 from restoreproof.contradictions import Planned, Ruling, known_durations, rulings
 from restoreproof.earlier_runs import EarlierRuns
 from restoreproof.engines.contract import CLOCK_AHEAD, STREAMED, Clock, Engine, SourceContext
@@ -196,6 +197,11 @@ class ComponentAudit:
     def plays_failure(self) -> bool:
         """Whether it is played that server and disk are gone."""
         return "failure" in self.criteria
+
+    @property
+    def makes_backups(self) -> bool:
+        """Whether jobs of ours make its backups; else they are made elsewhere and found."""
+        return not isinstance(self.engine, OwnCommands) or self.engine.makes_backups
 
     @property
     def schedule(self) -> Schedule | None:

@@ -4,11 +4,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from restoreproof import criteria, engines
 from restoreproof.archive import new_run_id
 from restoreproof.clock import system_clock
+from restoreproof.command_engine import OwnCommands, engine_of
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.due import note_schedule
 from restoreproof.engines.contract import Base, Clock, SourceContext
@@ -19,6 +21,7 @@ from restoreproof.errors import (
     UserError,
     VaultBusy,
 )
+from restoreproof.found_backups import note_gone, take_stock
 from restoreproof.images import Image, ensure
 from restoreproof.jobs import JobResult, base_of, moved, note_failure
 from restoreproof.outcomes import BackupFailed
@@ -30,6 +33,7 @@ from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import Vault
 
 POLL_SECONDS = 1.0
+STAGING = ".staging"
 NOT_BEGUN = "not begun"
 """The kind of a job that another process kept from beginning."""
 
@@ -82,7 +86,8 @@ def open_components(
             ),
             coverage=frozenset(component.coverage),
         )
-        engine = engines.load(component.engine)
+        staging = open_vault(document).root / STAGING / name
+        engine = engine_of(name, component, document.folder, staging, progress)
         components.append(
             ComponentAudit(
                 name,
@@ -100,10 +105,20 @@ def open_components(
 
 def probe(components: Sequence[ComponentAudit]) -> None:
     """Ask every source whether it can be backed up. Raise all refusals at once."""
+    _probe([partial(audited.engine.probe, audited.context) for audited in components])
+
+
+def probe_commands(components: Sequence[ComponentAudit]) -> None:
+    """Make sure that commands of the organisation's can be run. Raise all mistakes at once."""
+    own = [one.engine for one in components if isinstance(one.engine, OwnCommands)]
+    _probe([engine.runner.probe for engine in own])
+
+
+def _probe(probes: Sequence[Callable[[], None]]) -> None:
     problems = []
-    for audited in components:
+    for one in probes:
         try:
-            audited.engine.probe(audited.context)
+            one()
         except UserError as problem:
             problems.append(problem)
     if problems:
@@ -121,6 +136,17 @@ def run_job(
             return run_job_alone(audited, vault, estate, progress, full=full)
     except VaultBusy as busy:
         return _not_begun(audited, busy, progress)
+
+
+def find_backups(audited: ComponentAudit, vault: Vault, estate: str, progress: Progress) -> None:
+    """Enter what others made in a store that is not ours, while nobody else works on it."""
+    if not isinstance(audited.engine, OwnCommands):
+        return
+    try:
+        with vault.working_on(audited.name, "looking for backups of", audited.clock()):
+            take_stock(audited, vault, estate, progress)
+    except VaultBusy as busy:
+        _not_begun(audited, busy, progress)
 
 
 def seal_stream(audited: ComponentAudit, vault: Vault, estate: str, progress: Progress) -> None:
@@ -148,12 +174,14 @@ def run_job_alone(
 ) -> JobResult:
     """Run a job under the component's lock, which the caller holds."""
     progress(f"backing up {audited.name}")
+    take_stock(audited, vault, estate, progress)
     # What was streamed belongs to the chain that a full backup is about to end.
     if sealed := audited.seal(vault, estate):
         tell_of(sealed, progress)
     before = vault.backups(audited.name)[-1:]
     result = audited.run_job(vault, estate, full=full)
     tell_of(result, progress)
+    note_gone(audited, vault, progress)
     for note in moved((*before, result.backup)) if result.backup else ():
         progress(f"note: {note}")
     return result
@@ -295,7 +323,11 @@ def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress, *, full: b
     probe(components)
     prepare_vault(vault)
     estate = document.policy.estate
-    results = [run_job(audited, vault, estate, progress, full=full) for audited in components]
+    results = [
+        run_job(audited, vault, estate, progress, full=full)
+        for audited in components
+        if audited.makes_backups
+    ]
     for result in results:
         result.require_answer()
     return all(result.backup for result in results)

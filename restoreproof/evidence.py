@@ -18,6 +18,7 @@ from pydantic import Field
 from restoreproof.errors import UserError
 from restoreproof.evidence_base import Duration, Record
 from restoreproof.evidence_circumstances import Environment, PolicyRecord
+from restoreproof.evidence_commands import CommandRecord
 from restoreproof.evidence_exercise import ExerciseRecord
 from restoreproof.evidence_negative_control import NegativeControlRecord
 from restoreproof.evidence_warnings import WarningRecord
@@ -67,6 +68,8 @@ class BackupRecord(Record):
     selection_reason: str
     bytes_checked: bool = True
     """Whether this run compared its stored bytes with their digests."""
+    command: CommandRecord | None = None
+    """What the organisation's own command did, where one made it."""
 
 
 class HistoryRecord(Record):

@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict
 
 from restoreproof.breakdown import Breakdown, narrowed
 
+NOBODY_LOOKED = "nobody-looked-v1"
+"""The method of a backup that was found: at its source nobody had looked."""
+
 
 class Comparison(StrEnum):
     """How a restored item has to relate to the item in the backup's fingerprint."""
@@ -26,6 +29,8 @@ class Comparison(StrEnum):
     """The source moved on while it was read: the restored count must reach the count seen."""
     OPTIONAL = "optional"
     """The item came into being while the backup ran: it may have come back or not."""
+    PARTS = "parts"
+    """Only the parts that the breakdown gives a digest stood still: they have to come back."""
     UNDECIDED = "undecided"
     """The source gave no stable answer, so equality can be neither shown nor refuted."""
 
@@ -154,13 +159,38 @@ def compare(
         return Comparisons(0, (method,), ())
     before = {item.key: item for item in expected.items}
     after = {item.key: item for item in seen.items}
+    lost = [item for item in expected.items if _untold(item, after.get(item.key))]
     differences = [
         difference
         for key in sorted(before.keys() | after.keys())
         if (difference := _difference(before.get(key), after.get(key), places)) is not None
     ]
     undecided = (item for item in expected.items if item.comparison is Comparison.UNDECIDED)
-    return Comparisons(len(before), tuple(differences), tuple(undecided))
+    return Comparisons(len(before), tuple(differences), (*undecided, *lost))
+
+
+def _untold(expected: Item, seen: Item | None) -> bool:
+    """Whether parts were asked for, and the copy could not be read in the same parts."""
+    if expected.comparison is not Comparison.PARTS or seen is None or expected.breakdown is None:
+        return False
+    return seen.breakdown is None or seen.breakdown.by != expected.breakdown.by
+
+
+def _lost_parts(expected: Item, seen: Item) -> str:
+    """Which of the parts that stood still did not come back; empty if none or if untold."""
+    if expected.breakdown is None or _untold(expected, seen):
+        return ""
+    assert seen.breakdown is not None
+    there = {part.key: part for part in seen.breakdown.parts}
+    named = expected.breakdown.order
+    lost = 0
+    for part in expected.breakdown.parts:
+        found = there.get(part.key)
+        if not named and (found is None or found.rows < part.rows):
+            lost += part.rows - (found.rows if found else 0)
+        elif named and part.digest and found != part:
+            lost += part.rows
+    return f"lost or changed {lost:,} rows that stood still" if lost else ""
 
 
 def _difference(
@@ -180,6 +210,8 @@ def _difference(
         case Comparison.AT_LEAST:
             if (seen.count or 0) < (expected.count or 0):
                 problem = "fewer than were seen before the backup"
+        case Comparison.PARTS:
+            problem = _lost_parts(expected, seen)
         case Comparison.EQUAL:
             if seen.count != expected.count:
                 problem = "another count"

@@ -85,7 +85,9 @@ def run_job(
     kind = "incremental" if base else "full"
 
     def content(artifact: ArtifactOpener) -> BackupContent:
-        return engine.back_up(BackupContext(context, artifact, base_of(base) if base else None))
+        elsewhere = vault.elsewhere(context.component) if engine.finds_chains else {}
+        known = base_of(base) if base else None
+        return engine.back_up(BackupContext(context, artifact, known, elsewhere))
 
     result = _run(engine, context, vault, estate, kind, base, content)
     assert result is not None
@@ -209,6 +211,9 @@ def moved(backups: Sequence[StoredBackup]) -> tuple[str, ...]:
         # Damage is told elsewhere.
         with suppress(RestoreFailed):
             identity = backup.manifest().source_identity
+            if not identity:
+                # It was found, and nobody knows of which server it is.
+                continue
             if before is not None and identity != known:
                 notes.append(f"{backup.id} was taken from another server than {before.id}")
             before, known = backup, identity
@@ -244,5 +249,6 @@ def _manifest(
         source_identity=content.source_identity,
         facts=content.facts,
         artifacts=tuple(incoming.artifacts),
+        elsewhere=content.elsewhere,
         fingerprint=content.fingerprint,
     )

@@ -27,6 +27,29 @@ class Artifact(Stored):
     content_bytes: int
 
 
+class ForeignFile(Stored):
+    """A file in a store that is not ours; ``name`` is its path there, percent-encoded."""
+
+    name: str
+    sha256: str
+    stored_bytes: int
+    modified_ns: int
+
+
+class ForeignStore(Stored):
+    """What a backup has in a store of the organisation's, which is only read and never copied.
+
+    ``files`` are those that were new or other than any backup before had recorded; those that
+    the command itself removed or rewrote are ``superseded`` in the earlier backups.
+    """
+
+    root: str
+    files: tuple[ForeignFile, ...]
+    superseded: tuple[str, ...] = ()
+    content_bytes: int
+    """How much was handed to the tool, or as much as it stored where that is not known."""
+
+
 class Manifest(Stored):
     """Everything that is known of one backup, written once beside its artifacts."""
 
@@ -46,7 +69,15 @@ class Manifest(Stored):
     source_identity: str
     facts: Mapping[str, str]
     artifacts: tuple[Artifact, ...]
+    elsewhere: ForeignStore | None = None
     fingerprint: Fingerprint
+
+    @property
+    def content_bytes(self) -> int:
+        """How much the backup holds, unpacked."""
+        if self.elsewhere is not None:
+            return self.elsewhere.content_bytes
+        return sum(artifact.content_bytes for artifact in self.artifacts)
 
 
 class CatalogLine(Stored):

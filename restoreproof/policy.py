@@ -29,6 +29,7 @@ from pydantic import (
 from restoreproof import controls, engines
 from restoreproof.durations import DURATION, Duration, parse_duration
 from restoreproof.engines.contract_exercise import Criterion
+from restoreproof.own_commands import Commands
 from restoreproof.references import Secret, SourceModel
 from restoreproof.sizes import Size
 
@@ -165,6 +166,8 @@ class Component(PolicyModel):
     expected_size: Size | None = None
     """How much production holds, as a full backup of it unpacked, in bytes."""
     source: SourceModel
+    commands: Commands | None = None
+    """The organisation's own, where its backups are made and restored by them."""
 
     @model_validator(mode="after")
     def _image_where_needed(self) -> "Component":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from restoreproof import engines
+from restoreproof.command_engine import engine_of
 from restoreproof.contradictions import (
     Planned,
     Ruling,
@@ -67,7 +67,7 @@ def check(path: Path, now: datetime) -> PolicyCheck:
             component,
             policy.objectives,
             policy.audit,
-            engines.load(component.engine),
+            engine_of(name, component),
             now,
             known_durations(_known_backups(document, name)),
         )

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from restoreproof import engines, schedule
+from restoreproof import schedule
+from restoreproof.command_engine import engine_of
+from restoreproof.command_records import command_record
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.criteria import unplayed
 from restoreproof.evidence import (
@@ -109,7 +111,7 @@ def _promises(run: AuditRun, checks: Sequence[CheckRecord]) -> tuple[PromiseReco
     judged = (
         judge(promise, checks, audited=name in audited)
         for name, component in run.policy.components.items()
-        for promise in promises(name, component, run.policy, engines.load(component.engine))
+        for promise in promises(name, component, run.policy, engine_of(name, component))
     )
     return (*judged, *uncovered(run.policy), *unplayed(run.policy))
 
@@ -149,7 +151,7 @@ def _component(
         engine=component.engine,
         description=component.description,
         verdict=worst(verdicts),
-        method=engines.load(component.engine).method,
+        method=engine_of(name, component).method,
         schedule=tuple(
             f"{kind}: {schedule.describe(expression, planned.time_zone)}"
             for kind, expression in planned.kinds.items()
@@ -227,6 +229,7 @@ def _backup(audited: ComponentAudit, backup: StoredBackup, *, checked: bool) -> 
         fingerprint_items=len(manifest.fingerprint.items) if manifest else 0,
         fingerprint_sha256=manifest.fingerprint.digest if manifest else "",
         bytes_checked=checked,
+        command=command_record(manifest) if manifest else None,
         selected=backup.id in chosen,
         selection_reason=chosen[backup.id].reason
         if backup.id in chosen
@@ -276,7 +279,7 @@ def _exclusions(run: AuditRun) -> tuple[str, ...]:
     if not run.options.backups:
         found.append("no backup job ran; the backups that the vault held were audited")
     for name, component in run.policy.components.items():
-        gaps = engines.load(component.engine).exclusions(component.source)
+        gaps = engine_of(name, component).exclusions(component.source)
         found += [f"{name}: {gap}" for gap in gaps]
         if run.policy.negative_control == "off":
             found.append(f"{name}: {NO_CONTROL}")

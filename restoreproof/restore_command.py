@@ -15,7 +15,13 @@ from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.engines.contract import Parts
 from restoreproof.errors import OutputUnwritable, UserError
-from restoreproof.estate import chosen_components, open_components, open_vault, tell_of
+from restoreproof.estate import (
+    chosen_components,
+    open_components,
+    open_vault,
+    probe_commands,
+    tell_of,
+)
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
@@ -62,6 +68,7 @@ def restore(options: RestoreOptions, progress: Progress) -> int:
     chosen = (options.component,)
     (audited,) = open_components(document, chosen, sandboxes, system_clock, progress)
     _require_sense(options, audited)
+    probe_commands((audited,))
     _seal(audited, vault, document, progress)
     target = find(options.component, vault.backups(options.component), audited.engine, options.to)
     _require_parts(options, target)

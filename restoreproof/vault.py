@@ -15,7 +15,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import zstandard
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
+from restoreproof.artifact_damage import ArtifactDamage, artifact_damage, foreign_damage
 from restoreproof.catalog import Catalog
 from restoreproof.errors import UserError
 from restoreproof.incoming import IncomingBackup, writing
@@ -33,6 +34,7 @@ from restoreproof.manifest import (
     BackupGone,
     BackupPruned,
     CatalogEntry,
+    ForeignFile,
     Manifest,
 )
 from restoreproof.outcomes import BackupFailed, RestoreFailed
@@ -62,24 +64,13 @@ CATALOGUED = (
 
 
 @dataclass(frozen=True)
-class ArtifactDamage:
-    """A stored file that is not what the manifest or the catalog says."""
-
-    path: str
-    problem: str
-    expected: str
-    seen: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.problem} (expected {self.expected}, saw {self.seen})"
-
-
-@dataclass(frozen=True)
 class StoredBackup:
     """A backup that the catalog names. Its files may be damaged or gone: ``damage`` tells."""
 
     entry: CatalogEntry
     folder: Path
+    later: tuple["StoredBackup", ...] = field(default=(), compare=False, repr=False)
+    """Those of its component that were stored after it."""
 
     @property
     def id(self) -> str:
@@ -99,12 +90,31 @@ class StoredBackup:
         if manifest is None:
             assert damage is not None
             return 1, (damage,)
-        found = (_artifact_damage(self.folder, artifact) for artifact in manifest.artifacts)
-        return 1 + len(manifest.artifacts), tuple(one for one in found if one is not None)
+        found = [artifact_damage(self.folder, artifact) for artifact in manifest.artifacts]
+        own = self.elsewhere()
+        root = manifest.elsewhere.root if manifest.elsewhere else ""
+        found += [foreign_damage(root, file) for file in own]
+        examined = 1 + len(manifest.artifacts) + len(own)
+        return examined, tuple(one for one in found if one is not None)
+
+    def elsewhere(self) -> tuple[ForeignFile, ...]:
+        """What it has in a store that is not ours, but for what a later job's command took away.
+
+        Nothing if its manifest is damaged.
+        """
+        _, manifest = self._read_manifest()
+        if manifest is None or manifest.elsewhere is None:
+            return ()
+        gone: set[str] = set()
+        for one in self.later:
+            _, following = one._read_manifest()  # of its own kind
+            if following is not None and following.elsewhere is not None:
+                gone.update(following.elsewhere.superseded)
+        return tuple(file for file in manifest.elsewhere.files if file.name not in gone)
 
     def check(self, artifact: Artifact) -> None:
         """Compare a stored artifact with its manifest. Raise RestoreFailed if it differs."""
-        damage = _artifact_damage(self.folder, artifact)
+        damage = artifact_damage(self.folder, artifact)
         if damage is not None:
             raise RestoreFailed(str(damage))
 
@@ -254,10 +264,16 @@ class Vault:
             and event.component == component
             and event.backup not in removed
         )
-        return tuple(
-            StoredBackup(entry, self.root / component / entry.backup)
-            for entry in sorted(entries, key=lambda entry: entry.recovery_point)
-        )
+        found: list[StoredBackup] = []
+        for entry in sorted(entries, key=lambda entry: entry.sequence, reverse=True):
+            folder = self.root / component / entry.backup
+            found.append(StoredBackup(entry, folder, tuple(found)))
+        return tuple(sorted(found, key=lambda one: one.entry.recovery_point))
+
+    def elsewhere(self, component: str) -> dict[str, ForeignFile]:
+        """What the backups of a component have in a store that is not ours, by name."""
+        backups = sorted(self.backups(component), key=lambda one: one.entry.sequence)
+        return {file.name: file for backup in backups for file in backup.elsewhere()}
 
     def components(self) -> tuple[str, ...]:
         """The components of which backups lie in the vault or are in its catalog."""
@@ -302,7 +318,7 @@ class Vault:
             raise RestoreFailed(f"{backup}: its manifest is of {manifest.id}")
         digest = hashlib.sha256(content).hexdigest()
         for artifact in manifest.artifacts:
-            if damage := _artifact_damage(folder, artifact):
+            if damage := artifact_damage(folder, artifact):
                 raise RestoreFailed(str(damage))
         return self.catalog.append(manifest, digest, entered_late=True)
 
@@ -345,21 +361,6 @@ class Vault:
 def _is_abandoned(leftover: Path) -> bool:
     process = leftover.name.rpartition(".")[2]
     return not (process.isdecimal() and is_alive(int(process)))
-
-
-def _artifact_damage(folder: Path, artifact: Artifact) -> ArtifactDamage | None:
-    path = folder / artifact.name
-    name = f"{folder.name}/{artifact.name}"
-    if not path.exists():
-        return ArtifactDamage(name, "is missing", artifact.sha256, "nothing")
-    try:
-        with fsspec.open(str(path), "rb") as file:
-            seen = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        return ArtifactDamage(name, "cannot be read", artifact.sha256, str(error.strerror))
-    if seen != artifact.sha256:
-        return ArtifactDamage(name, "SHA-256 differs", artifact.sha256, seen)
-    return None
 
 
 def _job_of(leftover: Path) -> AbandonedJob | None:

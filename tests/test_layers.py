@@ -102,6 +102,7 @@ def test_this_test_sees_imports() -> None:
             "vault",
             {
                 "catalog",
+                "artifact_damage",
                 "errors",
                 "incoming",
                 "locks",
@@ -113,6 +114,8 @@ def test_this_test_sees_imports() -> None:
             },
         ),
         ("incoming", {"errors", "manifest", "storage"}),
+        ("foreign_store", {"manifest"}),
+        ("artifact_damage", {"foreign_store", "manifest"}),
         ("locks", {"errors"}),
         ("stream_store", {"errors", "storage"}),
         ("schedule", {"policy"}),

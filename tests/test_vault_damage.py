@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from vaults import CONTENT, flipped, open_vault, replace, store
 
+from restoreproof.artifact_damage import ArtifactDamage
 from restoreproof.manifest import Artifact
 from restoreproof.outcomes import RestoreFailed
-from restoreproof.vault import ArtifactDamage, StoredBackup, Vault
+from restoreproof.vault import StoredBackup, Vault
 
 
 @pytest.fixture

@@ -6,14 +6,15 @@ The contract tests in ``tests/contract`` run for every engine in this folder.
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
-from restoreproof.fingerprint import Fingerprint, Item, narrow
+from restoreproof.fingerprint import Fingerprint, Item, narrow, settled
 from restoreproof.images import Image
+from restoreproof.manifest import ForeignFile, ForeignStore
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import Secret, SourceModel, expand, reveal
 from restoreproof.sandbox import Sandboxes
@@ -22,6 +23,7 @@ from restoreproof.stream_store import StreamStore
 if TYPE_CHECKING:
     from restoreproof.engines.contract_exercise import LivingCopy
 
+MOVED = "it changed at the source while the organisation's command ran"
 STREAMED = "streamed"
 """The kind of a backup that was made of what a stream had stored."""
 Clock = Callable[[], datetime]
@@ -84,6 +86,8 @@ class BackupContext:
     of: SourceContext
     artifact: Callable[[str], AbstractContextManager[ArtifactSink]]
     base: Base | None = None
+    elsewhere: Mapping[str, ForeignFile] = field(default_factory=dict)
+    """What earlier backups of the component have in a store that is not ours, by name."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class BackupContent:
     source_identity: str
     position: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: ForeignStore | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,29 @@ class Restored(ABC):
         """
         return (self.identity,)
 
+    def reach(self, folder: Path) -> Mapping[str, str]:
+        """Variables with which programs of this machine reach it; secrets in files of ``folder``.
+
+        ``host``, ``port``, ``user``, ``password_file``, ``defaults_file``, ``socket``,
+        ``container`` of a server, ``restored`` where a repository or files have to be.
+        """
+        return {}
+
+    def take(self, backup: BackupToRestore) -> None:
+        """Be what a backup says of its source, before something else loads the content.
+
+        Raise RestoreFailed.
+        """
+        return
+
+    def help_with(self, complaint: str) -> str:
+        """Do what somebody does by hand whose restore ends so, and say it; empty if nothing."""
+        return ""
+
+    def settle(self, backup: BackupToRestore) -> None:
+        """Look at what something else loaded. Raise RestoreFailed if it is of no use."""
+        return
+
     def write_out(self, folder: Path, parts: Parts) -> tuple[str, ...]:
         """Write what was restored, or parts of it, into a folder; say of each file what it is.
 
@@ -182,19 +210,21 @@ class Engine(ABC, Generic[SourceT]):
     it makes today. What a policy promises beyond them is reported as unproven.
     """
 
-    name: ClassVar[str]
-    method: ClassVar[str]
+    name: str
+    method: str
     """How content is proven, in a sentence for the report."""
-    needs_image: ClassVar[bool]
-    covers: ClassVar[frozenset[str]]
-    kinds: ClassVar[frozenset[str]]
-    writes_out: ClassVar[Literal["nothing", "all", "parts"]] = "nothing"
+    needs_image: bool
+    covers: frozenset[str]
+    kinds: frozenset[str]
+    writes_out: Literal["nothing", "all", "parts"] = "nothing"
     """What ``Restored.write_out`` can write: nothing, all, or also parts."""
     source_model: type[SourceT]
-    restores_instants: ClassVar[bool] = True
+    restores_instants: bool = True
     """Whether increments hold the order of commits, so that one inside can be restored up to."""
+    finds_chains: bool = False
+    """Whether an increment is restored by itself: what made it finds what it stands on."""
 
-    plays: ClassVar[bool] = False
+    plays: bool = False
     """Whether ``living`` makes a living copy, on which restoration criteria are played."""
 
     def gap(self, source: SourceModel, kind: str) -> str:
@@ -220,6 +250,29 @@ class Engine(ABC, Generic[SourceT]):
         Never write to the source, hold no lock longer than a snapshot needs, and take the
         fingerprint in the backup's own instant.
         """
+
+    def reach(self, context: SourceContext, folder: Path) -> Mapping[str, str]:
+        """Variables with which programs of this machine reach the source, as in ``Restored``.
+
+        Raise SecretMissing.
+        """
+        return {}
+
+    def around(
+        self, context: SourceContext, during: Callable[[], None], moving: frozenset[str]
+    ) -> BackupContent:
+        """Look at the source before and after something that backs it up in its own way.
+
+        What stood still between the looks has to come back as it was; of the rest the items say
+        what can be asked. ``moving`` names what may change as a whole. Raise BackupFailed, and
+        what ``during`` raises.
+        """
+        before = self.back_up(BackupContext(context, _nowhere))
+        during()
+        after = self.back_up(BackupContext(context, _nowhere))
+        items = settled(before.fingerprint.items, after.fingerprint.items, MOVED)
+        known = before.fingerprint
+        return replace(before, fingerprint=Fingerprint.of(known.method, known.taken_at, items))
 
     @abstractmethod
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
@@ -317,3 +370,13 @@ class Engine(ABC, Generic[SourceT]):
     ) -> AbstractContextManager["LivingCopy"]:
         """A living copy of what was restored in sandboxes that serve. See contract_exercise."""
         raise NotImplementedError(f"the {self.name} engine plays no accidents")
+
+
+class _Nothing:
+    def write(self, chunk: bytes) -> None:
+        pass
+
+
+@contextmanager
+def _nowhere(_name: str) -> Iterator[ArtifactSink]:
+    yield _Nothing()

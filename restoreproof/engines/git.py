@@ -104,6 +104,9 @@ class RestoredGit(Restored):
         assert isinstance(source, GitSource)
         return newest_commit(self.repository, source.heartbeat) if source.heartbeat else None
 
+    def reach(self, folder: Path) -> Mapping[str, str]:
+        return {"restored": str(self.repository)}
+
     def access(self, folder: Path) -> tuple[str, ...]:
         return (f"a bare repository: git clone {self.repository}",)
 

@@ -1,8 +1,9 @@
 """InfluxDB 1.x: portable backups and increments, restored where nothing can reach."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import httpx
 
@@ -32,9 +33,10 @@ from restoreproof.engines.influxdb_export import (
     plan_increment,
     run_exports,
 )
-from restoreproof.engines.influxdb_fingerprint import METHOD, Content, read, user_databases
+from restoreproof.engines.influxdb_fingerprint import METHOD, read, user_databases
 from restoreproof.engines.influxdb_layout import Layout, layout_of
 from restoreproof.engines.influxdb_layout import as_fact as layout_as_fact
+from restoreproof.engines.influxdb_looks import around, moved
 from restoreproof.engines.influxdb_metadata import read_metadata
 from restoreproof.engines.influxdb_replay import METADATA, PORTABLE, load_full, replay_increment
 from restoreproof.engines.influxdb_restored import RestoredInfluxDB
@@ -43,15 +45,14 @@ from restoreproof.engines.influxdb_source import (
     connect,
     newest_heartbeat,
     probe,
+    reach_source,
     source_of,
 )
-from restoreproof.fingerprint import Comparison, Fingerprint, Item, settled
+from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
-
-MOVED = "changed at the source during the backup; widen source.lateness"
 
 
 class InfluxDB(Engine[InfluxDBSource]):
@@ -116,7 +117,7 @@ class InfluxDB(Engine[InfluxDBSource]):
                 version = client.version()
         except (httpx.HTTPError, InfluxRefused) as error:
             raise BackupFailed(f"the source refused: {error}") from None
-        items = (*_settled(before, after), *configuration)
+        items = (*moved(before, after), *configuration)
         taken = Fingerprint.of(METHOD, taken_at, items)
         facts = {
             "databases": "\n".join(databases),
@@ -134,6 +135,14 @@ class InfluxDB(Engine[InfluxDBSource]):
             position=f"content {taken.digest}",
             facts=facts,
         )
+
+    def around(
+        self, context: SourceContext, during: Callable[[], None], moving: frozenset[str]
+    ) -> BackupContent:
+        return around(context, during)
+
+    def reach(self, context: SourceContext, folder: Path) -> Mapping[str, str]:
+        return reach_source(context, folder)
 
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
         with closing(connect(context)) as client:
@@ -158,7 +167,7 @@ class InfluxDB(Engine[InfluxDBSource]):
             sandboxes.server(
                 image,
                 command=lambda _: (),
-                environment=lambda socket: _environment(socket) | serving(sandboxes),
+                environment=lambda socket: {**_environment(socket), **serving(sandboxes)},
                 socket_name="influxdb.sock",
                 port=8086,
                 other_ports=(BACKUP_PORT,) if sandboxes.serving else (),
@@ -208,19 +217,7 @@ def _store(context: BackupContext, tools: Sandbox, plan: Plan) -> None:
             raise BackupFailed(f"tar: {stream.result().complaint}")
 
 
-def _settled(before: Content, after: Content) -> Iterator[Item]:
-    later = {item.key: item for item in after.items()}
-    for item in settled(before.items(), later.values(), MOVED):
-        known = later.get(item.key)
-        if item.comparison is Comparison.AT_LEAST and item.count is not None:
-            # What was deleted meanwhile need not come back.
-            count = min(item.count, (known.count if known else None) or 0)
-            yield item.model_copy(update={"count": count})
-        else:
-            yield item
-
-
-def _environment(socket: str | None) -> dict[str, str]:
+def _environment(socket: str | None) -> Mapping[str, str]:
     known = {
         "INFLUXDB_REPORTING_DISABLED": "true",
         # The estate's retention would delete restored points while they are proven.

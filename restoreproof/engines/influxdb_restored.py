@@ -1,5 +1,6 @@
 """An InfluxDB 1.x server in its sandbox: what it answers, and what it holds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -55,7 +56,8 @@ class RestoredInfluxDB(Restored):
         """Stand from now on where a backup was made. Raise RestoreFailed."""
         if not backup.overtaken:
             restore_configuration(self.sandbox, backup)
-        self.layout = Layout.model_validate_json(backup.facts["layout"])
+        if "layout" in backup.facts:
+            self.layout = Layout.model_validate_json(backup.facts["layout"])
         self.position = backup.position
         self.facts = dict(backup.facts)
 
@@ -97,6 +99,15 @@ class RestoredInfluxDB(Restored):
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return newest_heartbeat(self.client, source)
+
+    def reach(self, folder: Path) -> Mapping[str, str]:
+        host, port = self.sandbox.address or ("localhost", 8086)
+        return {
+            "host": host,
+            "port": str(port),
+            "socket": str(self.sandbox.socket or ""),
+            "container": str(self.sandbox.container.name),
+        }
 
     def access(self, folder: Path) -> tuple[str, ...]:
         host, port = self.sandbox.address or ("localhost", 8086)

@@ -3,6 +3,7 @@
 import socket
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +15,7 @@ from restoreproof.engines.influxdb_fingerprint import user_databases
 from restoreproof.engines.server_files import ServerFilesSource
 from restoreproof.errors import SourceUnavailable
 from restoreproof.references import Secret, SourceModel, Writer
+from restoreproof.storage import write_once
 
 
 class Heartbeat(BaseModel):
@@ -60,6 +62,18 @@ def connect(context: SourceContext) -> InfluxClient:
     source = source_of(context)
     password = context.secret(source.password) if source.password else ""
     return InfluxClient.over_network(context.text(source.url), context.text(source.user), password)
+
+
+def reach_source(context: SourceContext, folder: Path) -> dict[str, str]:
+    """The variables of a policy's commands: host and port of the backup port, user, password."""
+    source = source_of(context)
+    host, _, port = context.text(source.backup).rpartition(":")
+    known = {"host": host, "port": port, "user": context.text(source.user)}
+    if source.password:
+        path = folder / "password"
+        write_once(path, f"{context.secret(source.password)}\n".encode(), mode=0o600)
+        known["password_file"] = str(path)
+    return known
 
 
 def probe(context: SourceContext) -> None:

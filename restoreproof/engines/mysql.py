@@ -1,10 +1,11 @@
 """MySQL and MariaDB: full backups as statements or as files, restored where nothing can reach."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import pymysql
@@ -50,6 +51,7 @@ from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_load import ACCOUNTS, DUMP, PRIVILEGES, grant_again, load_dump
 from restoreproof.engines.mysql_logs import require_logs, store_server_logs
+from restoreproof.engines.mysql_looks import around
 from restoreproof.engines.mysql_mariadb_backup import (
     MARIADB_BACKUP,
     copy,
@@ -62,6 +64,7 @@ from restoreproof.engines.mysql_position import (
     position_in_dump,
     reaches,
 )
+from restoreproof.engines.mysql_reach import reach_source
 from restoreproof.engines.mysql_replay import LOGS, ledger, position_at, replay_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
 from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
@@ -209,6 +212,14 @@ class MySQL(Engine[MySQLSource]):
                 **log_facts,
             },
         )
+
+    def around(
+        self, context: SourceContext, during: Callable[[], None], moving: frozenset[str]
+    ) -> BackupContent:
+        return around(context, during, moving)
+
+    def reach(self, context: SourceContext, folder: Path) -> Mapping[str, str]:
+        return reach_source(context, folder)
 
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
         with closing(connect_source(context)) as connection:

@@ -16,7 +16,12 @@ from restoreproof.engines.mysql_dialect import spoken
 from restoreproof.engines.mysql_readers import Readers
 from restoreproof.engines.mysql_row_digests import RowDigests
 from restoreproof.engines.mysql_rows import Table
-from restoreproof.engines.mysql_tables import fresh_statistics, read_tables, table_items
+from restoreproof.engines.mysql_tables import (
+    LISTED_ROWS,
+    fresh_statistics,
+    read_tables,
+    table_items,
+)
 from restoreproof.engines.mysql_temporal import current_items, sequence_items
 from restoreproof.fingerprint import Comparison, Item
 from restoreproof.outcomes import BackupFailed
@@ -75,17 +80,18 @@ def content_items(
     held: Collection[str] | None = None,
     known: Mapping[str, Breakdown | None] = MappingProxyType({}),
     digests: RowDigests | None = None,
+    most: int = LISTED_ROWS,
 ) -> tuple[Item, ...]:
     """All items of a server's content, as the readers see it.
 
     Tables come first: having been read they keep their definition until the snapshot ends.
-    ``held``, ``known`` and ``digests`` are those of ``table_items``.
+    ``held``, ``known``, ``digests`` and ``most`` are those of ``table_items``.
     """
     with readers.lent() as connection:
         tables = read_tables(connection, databases)
     return (
         *counters,
-        *table_items(readers, tables, held=held, known=known, digests=digests),
+        *table_items(readers, tables, held=held, known=known, digests=digests, most=most),
         *schema_items(readers, databases, tables),
     )
 

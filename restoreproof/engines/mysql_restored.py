@@ -1,5 +1,6 @@
 """A throwaway MySQL server: how it is started, and what it answers."""
 
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -14,7 +15,7 @@ from pymysql.connections import Connection
 from restoreproof.breakdown import narrowed
 from restoreproof.engines import mysql_join_mariadb
 from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
-from restoreproof.engines.mysql_accounts import make_administrator, read_accounts
+from restoreproof.engines.mysql_accounts import clear_accounts, make_administrator, read_accounts
 from restoreproof.engines.mysql_configuration import check_configuration
 from restoreproof.engines.mysql_connection import (
     SESSION,
@@ -24,7 +25,7 @@ from restoreproof.engines.mysql_connection import (
     user_databases,
     value,
 )
-from restoreproof.engines.mysql_dialect import Dialect, spoken
+from restoreproof.engines.mysql_dialect import Dialect, spoken, unfit
 from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_fingerprint import (
     METHOD,
@@ -43,6 +44,7 @@ from restoreproof.engines.mysql_logs import (
 )
 from restoreproof.engines.mysql_option_files import ConfigurationCheck
 from restoreproof.engines.mysql_output import write_dumps
+from restoreproof.engines.mysql_reach import reach_files
 from restoreproof.engines.mysql_readers import readers
 from restoreproof.engines.mysql_row_digests import differing_rows
 from restoreproof.engines.mysql_sandbox import MySQLSandbox
@@ -79,6 +81,9 @@ OUTGOING_OPTIONS = (
 AS_SERVED = "SET SESSION sql_mode = @@GLOBAL.sql_mode, SESSION time_zone = @@GLOBAL.time_zone"
 SERVERS = ("mysqld", "mariadbd")
 CONNECTION_LOST = (2006, 2013)
+# Else a client of this machine would obey commands such as \\! in a dump.
+HOSTILE = b"[mysql]\nbinary-mode\nlocal-infile=0\n"
+UNKNOWN_DATABASE = re.compile(r"Unknown database '([^']+)'")
 RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 
 
@@ -195,6 +200,44 @@ class RestoredMySQL(Restored):
             f"or:     docker exec -it {name} {client} {inside}",
             *(["the source's accounts are there with their passwords"] * self.with_accounts),
         )
+
+    def reach(self, folder: Path) -> Mapping[str, str]:
+        host, port = self.sandbox.address or ("localhost", 3306)
+        place: dict[str, str | int] = {"host": host, "port": port, "protocol": "tcp"}
+        if self.sandbox.socket is not None:
+            place = {"host": host, "socket": str(self.sandbox.socket), "protocol": "socket"}
+        return reach_files(folder, self.login, place, HOSTILE) | {
+            "port": str(port),
+            "socket": str(self.sandbox.socket or ""),
+            "container": str(self.sandbox.container.name),
+        }
+
+    def take(self, backup: BackupToRestore) -> None:
+        reason = backup.source_version and unfit(backup.source_version, self.server_version)
+        if reason:
+            raise RestoreFailed(f"{reason}: name an image of the source's own series")
+        self.with_accounts = backup.facts.get("accounts") == "yes"
+        if self.with_accounts:
+            # Else those of the image would stand for accounts that did not come back.
+            clear_accounts(self.connection, keep=self.administrator)
+        self.take_files(backup)
+
+    def help_with(self, complaint: str) -> str:
+        unknown = UNKNOWN_DATABASE.search(complaint)
+        if unknown is None:
+            return ""
+        rows(self.connection, f"CREATE DATABASE {quoted(unknown[1])}")
+        done = f"the empty database {unknown[1]} was made by hand, since the restore names it"
+        self.note(done)
+        return done
+
+    def settle(self, backup: BackupToRestore) -> None:
+        try:
+            self.connect_again().close()
+        except pymysql.MySQLError:
+            # A dump of the server's own tables took our account away.
+            make_administrator(self.connection, self.administrator, str(self.login["password"]))
+            self.connect_again().close()
 
     def write_out(self, folder: Path, parts: Parts) -> tuple[str, ...]:
         try:

@@ -65,6 +65,8 @@ class Plan:
     columns: tuple[StoredColumn, ...]
     listed: bool = False
     cuts: tuple[int, ...] = ()
+    most: int = LISTED_ROWS
+    """Beyond so many rows none is listed."""
     leaf: int = 0
     """How many rows a digest of their own stands for; 0 if none are wanted."""
 
@@ -102,12 +104,14 @@ def table_items(
     held: Collection[str] | None,
     known: Mapping[str, Breakdown | None],
     digests: RowDigests | None,
+    most: int = LISTED_ROWS,
 ) -> Iterator[Item]:
     """Count and digest of every table, as the readers see them; ``digests`` takes its rows' own.
 
     A copy of tables that are ``known`` is broken down as they were. Only tables that all
     readers ``held`` when their snapshots opened are read by several of them: a change of the
-    definition that waits for one reader would keep the others waiting for ever.
+    definition that waits for one reader would keep the others waiting for ever. The server knows
+    about how many rows a table has: of one that is to be listed, ``most`` are, however many it has.
     """
     listed = _to_list(tables)
     single: Collection[str] = ()
@@ -124,6 +128,7 @@ def table_items(
             else:
                 with readers.lent() as connection:
                     plan = _planned(connection, table, listed=table.label in listed)
+                plan = replace(plan, most=max(most, plan.most))
                 if digests is not None and table.label in single:
                     plan = replace(plan, leaf=digests.leaf)
             at_once = held is None or table.label in held
@@ -233,7 +238,8 @@ def _as_before(table: Table, before: Breakdown) -> Plan:
     cuts: tuple[int, ...] = ()
     if same and before.by == "ranges" and table.cut_by:
         cuts = tuple(int(part.key) for part in before.parts[:-1])
-    return Plan(table, before.order, columns, listed, cuts)
+    # Of a table that grew meanwhile, the rows that were there before are looked for.
+    return Plan(table, before.order, columns, listed, cuts, most=LISTED_IN_ALL)
 
 
 def _cuts(connection: "Connection[Any]", table: Table, pieces: int) -> tuple[int, ...]:
@@ -306,9 +312,9 @@ def _list_rows(plan: Plan, connection: "Connection[Any]") -> Read:
     found = rows(
         connection,
         f"SELECT {key}, {single(table, plan.columns)} FROM {table.source}"
-        f"{order} LIMIT {LISTED_ROWS + 1}",
+        f"{order} LIMIT {plan.most + 1}",
     )
-    if len(found) > LISTED_ROWS:
+    if len(found) > plan.most:
         return _sum_ranges(plan, [(None, None)], connection)
     named = [(str(key), read_single(tuple(row), keyed=keyed)) for key, *row in found]
     total = reduce(add, (row for _, row in named), RowSum.of_nothing(len(plan.columns)))
