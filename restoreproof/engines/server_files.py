@@ -105,7 +105,7 @@ class ContainerFiles(Files):
             except docker.errors.NotFound:
                 raise NotThere(path) from None
             try:
-                with tarfile.open(fileobj=io.BufferedReader(_Stream(chunks)), mode="r|") as tar:
+                with tarfile.open(fileobj=io.BufferedReader(ChunkStream(chunks)), mode="r|") as tar:
                     for member in tar:
                         name = posixpath.join(path, *PurePosixPath(member.name).parts[1:])
                         if member.issym():
@@ -210,8 +210,8 @@ def require(context: SourceContext, files: Files, paths: Iterable[str]) -> None:
             raise SourceUnavailable(what, where=where, mend=mend) from None
 
 
-class _Stream(io.RawIOBase):
-    """Chunks as a file."""
+class ChunkStream(io.RawIOBase):
+    """Chunks as a file that is read once, from its beginning."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
