@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import stat
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -103,6 +104,8 @@ class RestoredFiles(Restored):
             for path in sorted(self._folders, reverse=True):
                 if _is(self._at(path), stat.S_ISDIR):
                     self._describe(self._folders[path])
+        except (tarfile.TarError, EOFError) as error:
+            raise RestoreFailed(f"{ARCHIVE}: not a whole tar: {error}") from None
         except (OSError, ValueError) as error:
             words = getattr(error, "strerror", None) or str(error)
             raise RestoreFailed(f"the files cannot be written: {words}") from None

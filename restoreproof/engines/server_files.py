@@ -215,7 +215,7 @@ class ChunkStream(io.RawIOBase):
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -223,7 +223,8 @@ class ChunkStream(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # as io calls it
         while not self._rest:
             try:
-                self._rest = next(self._chunks)
+                # A chunk may be large, and is taken in small parts.
+                self._rest = memoryview(next(self._chunks))
             except StopIteration:
                 return 0
         part = self._rest[: len(buffer)]
