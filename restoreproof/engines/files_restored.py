@@ -89,14 +89,17 @@ class RestoredFiles(Restored):
         try:
             for member in members(backup.read(ARCHIVE)):
                 self._count(member, limits)
-                if member.entry.kind == "link" and member.mark != "gone":
+                if member.mark == "gone":
+                    if self._parent(member.entry.path, make=False):
+                        self._remove(member.entry.path)
+                elif member.entry.kind == "link":
                     # Last of all, so that nothing is ever written through one.
                     links.append(member.entry)
                 else:
-                    self._last_parent = self._checked_parent(member.entry.path)
+                    self._require_parent(member.entry.path)
                     self._place(member)
             for entry in links:
-                self._last_parent = self._checked_parent(entry.path)
+                self._require_parent(entry.path)
                 self._remove(entry.path)
                 os.symlink(os.fsencode(entry.target), self._at(entry.path))
                 self._describe(entry)
@@ -122,7 +125,7 @@ class RestoredFiles(Restored):
             if found.problem or found.gone:
                 why = found.problem or "it went away"
                 raise RestoreFailed(f"{printable(node.path)} cannot be read: {why}")
-            if node.path in self._above:
+            if node.kind == "folder" and node.path in self._above:
                 continue
             sha256 = ""
             if found.content is not None:
@@ -171,7 +174,7 @@ class RestoredFiles(Restored):
     def found(self) -> Iterator[Found]:
         """All that lies in the folder, as it was at the source, contents at hand."""
         for found in self._walk():
-            if found.node.path not in self._above:
+            if found.node.kind != "folder" or found.node.path not in self._above:
                 told = self._told.get(found.node.path)
                 node = found.node
                 if told is not None:
@@ -221,26 +224,28 @@ class RestoredFiles(Restored):
                     f" source.limits.{name}"
                 )
 
-    def _checked_parent(self, path: str) -> str:
-        """The folder of a path, made sure to be one of ours and no link."""
+    def _require_parent(self, path: str) -> None:
+        """Raise RestoreFailed unless what a path lies in is a folder, which is made if need be."""
+        if not self._parent(path, make=True):
+            raise RestoreFailed(f"{printable(path)} lies below what is no folder")
+
+    def _parent(self, path: str, *, make: bool) -> bool:
+        """Whether a path lies in a folder of ours, reached through no link."""
         parent = os.path.dirname(path)
         if parent == self._last_parent:
-            return parent
+            return True
         here = ""
         for part in parent.split("/")[1:] if parent != "/" else ():
             here = f"{here}/{part}"
-            try:
-                known = os.lstat(self._at(here))
-            except FileNotFoundError:
-                os.mkdir(self._at(here), OWN_FOLDER)
-                self._above.add(here)
+            if _is(self._at(here), stat.S_ISDIR):
                 continue
-            if not stat.S_ISDIR(known.st_mode):
-                raise RestoreFailed(
-                    f"{printable(path)} lies below {printable(here)}, which is no folder"
-                )
+            if not make or os.path.lexists(self._at(here)):
+                return False
+            os.mkdir(self._at(here), OWN_FOLDER)
+            self._above.add(here)
         self._keep(parent)
-        return parent
+        self._last_parent = parent
+        return True
 
     def _keep(self, folder: str) -> None:
         """Have a folder described anew in the end, since writing into it changes its time."""
@@ -251,9 +256,7 @@ class RestoredFiles(Restored):
     def _place(self, member: Member) -> None:
         entry = member.entry
         place = self._at(entry.path)
-        if member.mark == "gone":
-            self._remove(entry.path)
-        elif entry.kind == "folder":
+        if entry.kind == "folder":
             self._above.discard(entry.path)
             if not _is(place, stat.S_ISDIR):
                 self._remove(entry.path)
@@ -279,6 +282,7 @@ class RestoredFiles(Restored):
         place = self._at(path)
         self._told.pop(path, None)
         self._folders.pop(path, None)
+        self._above.discard(path)
         if path == "/":
             return
         if _is(place, stat.S_ISDIR):
