@@ -104,10 +104,9 @@ class _Header(tarfile.TarInfo):
 
 
 def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Member:
-    name = printable(member.name)
     mark = str(member.pax_headers.get(MARK, ""))
     if mark not in ("", "base", "gone"):
-        raise RestoreFailed(f"{ARCHIVE}: {name} has the mark {printable(mark)}, which is none")
+        raise _refused(member, f"has the mark {printable(mark)}, which is none")
     if member.isdir():
         kind = "folder"
     elif member.issym():
@@ -116,12 +115,12 @@ def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Member:
         kind = "file"
     else:
         # Devices, pipes and second names of a file: no backup of ours holds one.
-        raise RestoreFailed(f"{ARCHIVE}: {name} is neither a file, a folder nor a link")
+        raise _refused(member, "is neither a file, a folder nor a link")
     path = member.name.removeprefix(ROOT)
     parts = path.split("/")[1:]
     inside = member.name == ROOT or (path != member.name and path.startswith("/"))
     if not inside or "\0" in path or any(part in ("", ".", "..") for part in parts):
-        raise RestoreFailed(f"{ARCHIVE}: {name} leads out of the folder that is restored into")
+        raise _refused(member, "leads out of the folder that is restored into")
     entry = Entry(
         path=path or "/",
         kind=kind,  # type: ignore[arg-type]  # one of three
@@ -134,6 +133,10 @@ def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Member:
     )
     content = tar.extractfile(member) if kind == "file" and not mark else None
     return Member(entry, mark, content)  # type: ignore[arg-type]  # one of three
+
+
+def _refused(member: tarfile.TarInfo, why: str) -> RestoreFailed:
+    return RestoreFailed(f"{ARCHIVE}: {printable(member.name)} {why}")
 
 
 def is_zeros(chunk: bytes) -> bool:

@@ -258,18 +258,24 @@ class RestoredFiles(Restored):
         place = self._at(entry.path)
         if entry.kind == "folder":
             self._above.discard(entry.path)
-            if not _is(place, stat.S_ISDIR):
-                self._remove(entry.path)
+            try:
                 os.mkdir(place, OWN_FOLDER)
+            except FileExistsError:
+                if not _is(place, stat.S_ISDIR):
+                    self._remove(entry.path)
+                    os.mkdir(place, OWN_FOLDER)
             self._folders[entry.path] = entry
         elif member.mark == "base":
             if not _is(place, stat.S_ISREG):
                 raise RestoreFailed(f"{printable(entry.path)} is not in the backup before")
             self._describe(entry)
         else:
-            if not _is(place, stat.S_ISREG):
-                self._remove(entry.path)
-            handle = os.open(place, WRITTEN | os.O_TRUNC, OWN_FILE)
+            try:
+                handle = os.open(place, WRITTEN | os.O_EXCL, OWN_FILE)
+            except FileExistsError:
+                if not _is(place, stat.S_ISREG):
+                    self._remove(entry.path)
+                handle = os.open(place, WRITTEN | os.O_TRUNC, OWN_FILE)
             try:
                 assert member.content is not None
                 if fill(handle, member.content, entry.size) != entry.size:

@@ -221,16 +221,28 @@ class ChunkStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # as io calls it
+        part = self._next(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Exactly so many bytes, or all there are; fewer only at the end."""
+        parts, left = [], size
+        while left and (part := self._next(left)):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+    def _next(self, size: int) -> memoryview:
         while not self._rest:
             try:
                 # A chunk may be large, and is taken in small parts.
                 self._rest = memoryview(next(self._chunks))
             except StopIteration:
-                return 0
-        part = self._rest[: len(buffer)]
-        buffer[: len(part)] = part
+                break
+        part = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(part) :]
-        return len(part)
+        return part
 
 
 def _found(name: str, member: tarfile.TarInfo, content: IO[bytes] | None) -> Found:
