@@ -125,7 +125,8 @@ class _Job:
         self.findings.gone.discard(node.path)
         self.findings.undecided.pop(node.path, None)
         if found.gone:
-            self.findings.gone.add(node.path)
+            if not found.problem:
+                self.findings.gone.add(node.path)
             if (known := self._now.get(node.path)) is not None:
                 self._writer.member(known, "gone")
                 self._now.drop(node.path)

@@ -120,7 +120,7 @@ def _node(name: str, member: tarfile.TarInfo) -> Node:
     return Node(
         name,
         kind,
-        member.mode,
+        member.mode & 0o7777,
         member.uid,
         member.gid,
         member.size if member.isreg() else 0,

@@ -52,7 +52,7 @@ class Node:
 class Found:
     """A node, and the content of a file for as long as no other is asked for.
 
-    ``problem`` says why there is none, ``gone`` that it went away or never was there.
+    ``problem`` says why there is none, ``gone`` that it went away, or has another name now.
     """
 
     node: Node
@@ -120,7 +120,8 @@ class ListedTree(Tree):
     def _files(self, folder: Node, skip: Skip, below: list[Node]) -> Iterator[Found]:
         """What lies in a folder, listed anew while files in it are renamed; folders apart."""
         seen: dict[str, tuple[int, ...]] = {}
-        for round_ in range(ROUNDS):
+        missed: dict[str, Node] = {}
+        for _ in range(ROUNDS):
             try:
                 listed = [node for node in self.names(folder.path) if not skip(node.path)]
             except Gone:
@@ -130,9 +131,10 @@ class ListedTree(Tree):
                 yield Found(folder, problem=str(words))
                 return
             names = {node.path for node in listed}
+            there = {node.identity for node in listed if node.identity}
             for path in sorted(seen.keys() - names):
-                del seen[path]
-                yield Found(Node(path, "file"), gone=True)
+                renamed = "renamed" if seen.pop(path) in there else ""
+                yield Found(Node(path, "file"), gone=True, problem=renamed)
             below[:] = [node for node in listed if node.kind == "folder"]
             moved = False
             for node in listed:
@@ -143,13 +145,17 @@ class ListedTree(Tree):
                 found = self._found(node)
                 # What was listed under this name lies under another one now, or nowhere.
                 moved |= found.gone or found.node.identity != node.identity
-                if not found.gone:
+                if found.gone:
+                    missed[node.path] = node
+                else:
                     seen[node.path] = found.node.identity
                     yield found
-                elif round_ == ROUNDS - 1:
-                    yield found
             if not moved:
-                return
+                break
+        read = {identity for identity in seen.values() if identity}
+        for path, node in missed.items():
+            if path not in seen and node.identity not in read:
+                yield Found(node, gone=True)
 
     def _found(self, node: Node) -> Found:
         if node.kind != "file":
