@@ -35,7 +35,7 @@ components:
 """
 FAULTS = {
     "FIL-001": "could not be read: /srv/closed: Permission denied",
-    "FIL-002": "unknown variable 'max_connectoins=…'",
+    "FIL-002": "unknown variable 'max_connectoins=77'",
     "FIL-003": "app.log: nothing between",
 }
 """Check to the words of its finding."""
