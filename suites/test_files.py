@@ -3,7 +3,12 @@
 import pytest
 
 
-@pytest.mark.check("FIL-001", severity="critical", engine="files", proves=("content",))
+@pytest.mark.check(
+    "FIL-001",
+    severity="critical",
+    engine="files",
+    proves=("data", "configuration", "logs"),
+)
 def test_every_file_was_read(restored, observe):
     """Every file that the policy names was read when it was backed up.
 
