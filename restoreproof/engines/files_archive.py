@@ -17,6 +17,8 @@ ROOT = "files"
 """The folder of a stored tar below which paths are the source's own."""
 CHUNK_BYTES = 1024 * 1024
 LONGEST_HEADER_BYTES = 1024 * 1024
+TAR_BYTES = 64 * 1024
+"""What tarfile reads at once; with every small read it copies what is left of that."""
 ZEROS = bytes(CHUNK_BYTES)
 MARK = "RESTOREPROOF.content"
 """An extended header of an increment's member: the content is the base's, or the path is gone."""
@@ -84,7 +86,7 @@ def members(chunks: Iterator[bytes]) -> Iterator[Member]:
     """The members of a stored tar. Raise RestoreFailed for one that ours never holds."""
     stream = ChunkStream(chunks)
     try:
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK_BYTES, tarinfo=_Header) as tar:
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=TAR_BYTES, tarinfo=_Header) as tar:
             for member in tar:
                 yield _member(tar, member)
                 # Or it would remember every one of them.
