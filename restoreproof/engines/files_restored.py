@@ -153,7 +153,10 @@ class RestoredFiles(Restored):
 
         stored = (Entry.read(line) for line in lines_of(self.backup.read(CONTENTS)))
         there = {entry.path: entry for entry in self.entries() if is_of_item(entry)}
-        return narrowed((entry for entry in stored if is_of_item(entry)), there)
+        try:
+            return narrowed((entry for entry in stored if is_of_item(entry)), there)
+        except ValueError:
+            return f"the list of files, {CONTENTS}, is damaged too"
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
         return None
