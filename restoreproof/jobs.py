@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from restoreproof.engines.contract import (
     STREAMED,
@@ -201,6 +202,7 @@ def base_of(backup: StoredBackup) -> Base:
         manifest.source_version,
         manifest.facts,
         manifest.fingerprint,
+        partial(backup.read_named, manifest),
     )
 
 

@@ -39,6 +39,9 @@ REQUIRED = {
     "versions": ("GIT-001", "GIT-002", "RET-001", "VLT-002"),
 }
 REQUIRED_OF_ENGINE = {
+    ("files", "data"): ("FIL-001",),
+    ("files", "configuration"): ("FIL-001", "FIL-002"),
+    ("files", "logs"): ("FIL-001", "FIL-003"),
     ("git", "playbook"): ("GIT-003",),
     ("git", "inventory"): ("GIT-004",),
     ("git", "configuration"): ("GIT-005",),

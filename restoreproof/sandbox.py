@@ -289,6 +289,14 @@ class Sandboxes:
             yield Sandbox(running, "tools only: holds no restored data", self.limits)
 
     @contextmanager
+    def isolated(self, image: Image) -> Iterator[Sandbox]:
+        """A container that reaches nothing and starts nothing, for commands on restored files."""
+        container = DockerContainer(image.reference).with_command(["86400"])
+        options: dict[str, object] = {"entrypoint": ["sleep"], "network_mode": "none"}
+        with self._started(container, "sandbox", options) as running:
+            yield Sandbox(running, "no network", self.limits)
+
+    @contextmanager
     def folder(self) -> Iterator[Path]:
         """An empty folder that only this user can enter."""
         path = Path(tempfile.mkdtemp(prefix=PREFIX))

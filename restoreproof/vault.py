@@ -138,6 +138,13 @@ class StoredBackup:
         if decompressor.unused_data:
             raise RestoreFailed(f"{artifact.name}: something follows after its end")
 
+    def read_named(self, manifest: Manifest, name: str) -> Iterator[bytes]:
+        """The content of the artifact of this name. Raise RestoreFailed if there is none."""
+        for artifact in manifest.artifacts:
+            if artifact.name == f"{name}.zst":
+                return self.read(artifact)
+        raise RestoreFailed(f"the backup holds no {name}")
+
     def read_stored(self, artifact: Artifact) -> Iterator[bytes]:
         """The artifact as it is stored. Raise RestoreFailed if it cannot be read."""
         try:

@@ -40,6 +40,7 @@ def made(policy: Policy) -> list[Promise]:
 def everything(folder: Path) -> list[Promise]:
     """Every kind of promise that a policy can make, with and without a Git retention."""
     sources = {
+        "files": "{paths: [/x]}",
         "git": "{repository: x}",
         "mysql": "{host: x, user: x, password: 'file:x'}",
         "influxdb": "{url: x, backup: x}",

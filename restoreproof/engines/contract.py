@@ -74,6 +74,8 @@ class Base:
     source_version: str
     facts: Mapping[str, str]
     fingerprint: Fingerprint | None = None
+    read: Callable[[str], Iterator[bytes]] = lambda _: iter(())
+    """The content of one of its artifacts in chunks. Raise RestoreFailed if it is not there."""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class ContainerFiles(Files):
             except docker.errors.NotFound:
                 raise NotThere(path) from None
             try:
-                with tarfile.open(fileobj=io.BufferedReader(_Stream(chunks)), mode="r|") as tar:
+                with tarfile.open(fileobj=io.BufferedReader(ChunkStream(chunks)), mode="r|") as tar:
                     for member in tar:
                         name = posixpath.join(path, *PurePosixPath(member.name).parts[1:])
                         if member.issym():
@@ -210,26 +210,39 @@ def require(context: SourceContext, files: Files, paths: Iterable[str]) -> None:
             raise SourceUnavailable(what, where=where, mend=mend) from None
 
 
-class _Stream(io.RawIOBase):
-    """Chunks as a file."""
+class ChunkStream(io.RawIOBase):
+    """Chunks as a file that is read once, from its beginning."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # as io calls it
+        part = self._next(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Exactly so many bytes, or all there are; fewer only at the end."""
+        parts, left = [], size
+        while left and (part := self._next(left)):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+    def _next(self, size: int) -> memoryview:
         while not self._rest:
             try:
-                self._rest = next(self._chunks)
+                # A chunk may be large, and is taken in small parts.
+                self._rest = memoryview(next(self._chunks))
             except StopIteration:
-                return 0
-        part = self._rest[: len(buffer)]
-        buffer[: len(part)] = part
+                break
+        part = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(part) :]
-        return len(part)
+        return part
 
 
 def _found(name: str, member: tarfile.TarInfo, content: IO[bytes] | None) -> Found:

@@ -200,8 +200,8 @@ def test_an_empty_source_passes(bench: Bench) -> None:
 def test_what_the_tool_loses_is_seen(bench: Bench) -> None:
     """What the backup tool is known to lose is a difference that names it, never silence."""
     if bench.source.lossy is None:
-        # A bundle of a repository loses nothing that is known, and what influxd loses is put back.
-        assert bench.source.engine in {"git", "influxdb", "influxdb2"}
+        # Bundles and archives lose nothing that is known, and what influxd loses is put back.
+        assert bench.source.engine in {"files", "git", "influxdb", "influxdb2"}
         return
     source, named = bench.source.lossy
 
