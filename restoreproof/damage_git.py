@@ -9,7 +9,7 @@ from pathlib import Path
 from git.exc import GitCommandError
 
 from restoreproof.damage import Change, NotApplicable
-from restoreproof.engines.git import run_git
+from restoreproof.engines.git_command import run_git
 
 AUTHOR = ("-c", "user.name=RestoreProof", "-c", "user.email=restoreproof@localhost")
 

@@ -268,6 +268,14 @@ class Sandboxes:
             yield Sandbox(running, "tools only: holds no restored data", self.limits)
 
     @contextmanager
+    def offline(self, image: Image) -> Iterator[Sandbox]:
+        """A container that reaches nothing, in which to run programs on what came back."""
+        container = DockerContainer(image.reference).with_command(["86400"])
+        options: dict[str, object] = {"entrypoint": ["sleep"], "network_mode": "none"}
+        with self._started(container, "sandbox", options) as running, watched(running) as disk:
+            yield Sandbox(running, "no network", self.limits, disk=disk)
+
+    @contextmanager
     def folder(self) -> Iterator[Path]:
         """An empty folder that only this user can enter."""
         path = Path(tempfile.mkdtemp(prefix=PREFIX))

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from restoreproof import restore
-from restoreproof.engines.git import RestoredGit, run_git
+from restoreproof.engines.git_command import run_git
+from restoreproof.engines.git_restored import RestoredGit
 from restoreproof.engines.influxdb import RestoredInfluxDB
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_restored import RestoredMySQL
