@@ -267,12 +267,11 @@ def _following(
 def find_images(
     document: PolicyDocument, chosen: Sequence[str], progress: Callable[[str], None]
 ) -> dict[str, Image]:
-    """The image of every component that needs one. Raise ImageUnavailable."""
+    """The image of every component that names one. Raise ImageUnavailable."""
     found: dict[str, Image] = {}
     images = {}
     for name, component in document.policy.components.items():
-        needed = engines.load(component.engine).needs_image and (not chosen or name in chosen)
-        if not needed or component.image is None:
+        if component.image is None or (chosen and name not in chosen):
             continue
         reference = expand(component.image, where=f"component {name}")
         if reference not in found:

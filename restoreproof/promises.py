@@ -33,12 +33,12 @@ REQUIRED = {
     "restore-test": ("CAD-001", "CAD-002", "CAD-003"),
     "retention": ("RET-001", "VLT-002"),
     "negative-control": ("NEG-001",),
-    "versions": ("GIT-001", "GIT-002", "RET-001", "VLT-002"),
+    "versions": ("GIT-001", "GIT-002", "GIT-009", "RET-001", "VLT-002"),
 }
 REQUIRED_OF_ENGINE = {
-    ("git", "playbook"): ("GIT-003",),
-    ("git", "inventory"): ("GIT-004",),
-    ("git", "configuration"): ("GIT-005",),
+    ("git", "playbook"): ("GIT-003", "GIT-006"),
+    ("git", "inventory"): ("GIT-004", "GIT-007"),
+    ("git", "configuration"): ("GIT-005", "GIT-008"),
     ("influxdb", "data"): ("INF-001", "INF-002"),
     ("influxdb", "configuration"): ("INF-003",),
     ("mysql", "data"): ("MYS-002", "MYS-003"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from git.exc import GitCommandError
 
 from restoreproof.engines.contract import BackupContent, BackupContext, Base
-from restoreproof.engines.git_command import output_of, run_git, words
+from restoreproof.engines.git_command import CHUNK_BYTES, output_of, run_git, words
 from restoreproof.engines.git_fingerprint import fingerprint
 from restoreproof.engines.git_place import SHALLOW, Place, locate
 from restoreproof.engines.git_references import References, recorded
@@ -89,8 +89,10 @@ def _bundle(mirror: Path, known: tuple[str, ...]) -> Iterator[bytes] | None:
     command = ["bundle", "create", "--quiet", "-", "--all", "--stdin"]
     bundle = output_of(command, mirror, (f"^{one}" for one in known))
     try:
-        # With nothing to store it refuses before it writes anything.
-        return chain([next(bundle)], bundle)
+        # With nothing to store it refuses after a few lines.
+        first = next(bundle)
+        rest = bundle if len(first) == CHUNK_BYTES else list(bundle)
+        return chain([first], rest)
     except GitCommandError as error:
         if EMPTY in words(error):
             return None

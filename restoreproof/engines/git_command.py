@@ -83,6 +83,6 @@ def _started(arguments: Sequence[str], repository: Path, istream: IO[bytes] | in
 def words(error: GitCommandError) -> str:
     """Git's own words, without the command line and without passwords in URLs."""
     text = str(error.stderr or error.stdout or f"exit code {error.status}")
-    text = text.replace("\n  stderr: ", "").strip().strip("'")
+    text = text.replace("\n  stderr: ", "").strip().strip("'").strip()
     # Git repeats the URL, which may hold a password where it was redirected to.
     return re.sub(r"(?<=://)[^/@]*@", "", text)

@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from git.exc import GitCommandError
-from pydantic import Field
 
 from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.git_command import run_git, words
@@ -52,8 +51,19 @@ class GitSource(SourceModel):
     ssh: SecureShell | None = None
     tls: Authority | None = None
     signers: str = ""
-    changed_by_hand: tuple[str, ...] = Field(default=())
-    plaintext_allowed: tuple[str, ...] = Field(default=())
+    changed_by_hand: tuple[str, ...] = ()
+    plaintext_allowed: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """Files beside the policy that it names, by key; empty where it does not."""
+        ssh = self.ssh or SecureShell()
+        return {
+            "ssh.key": ssh.key,
+            "ssh.known_hosts": ssh.known_hosts,
+            "tls.ca": self.tls.ca if self.tls else "",
+            "signers": self.signers,
+        }
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,7 @@ def locate(context: SourceContext) -> Place:
     settings: dict[str, str] = {}
     variables = {"GIT_SSH_COMMAND": shlex.join(_ssh(context, source.ssh))}
     if source.tls is not None:
-        settings["http.sslCAInfo"] = str(_path(context, source.tls.ca))
+        settings["http.sslCAInfo"] = str(path_of(context, source.tls.ca))
     if "://" not in location:
         if re.match(r"[^/]+:", location):
             return Place(location, variables)
@@ -149,8 +159,13 @@ def locate(context: SourceContext) -> Place:
 
 def require_repository(context: SourceContext) -> None:
     """Make sure that there is a repository with its whole history. Raise SourceUnavailable."""
-    place = locate(context)
+    place, source = locate(context), context.source
     where = f"component {context.component}"
+    assert isinstance(source, GitSource)
+    for key, named in source.files.items():
+        if named and not path_of(context, named).is_file():
+            mend = f"create it, or correct source.{key}"
+            raise SourceUnavailable(f"no file {path_of(context, named)}", where=where, mend=mend)
 
     def refuse(what: str, mend: str) -> SourceUnavailable:
         text = f"the repository {place.location} cannot be read: {what}"
@@ -191,12 +206,13 @@ def _lacking(folder: Path) -> tuple[str, str] | None:
 def _ssh(context: SourceContext, given: SecureShell | None) -> tuple[str, ...]:
     command = list(SSH)
     if given is not None and given.key:
-        command += ["-i", str(_path(context, given.key)), "-o", "IdentitiesOnly=yes"]
+        command += ["-i", str(path_of(context, given.key)), "-o", "IdentitiesOnly=yes"]
     if given is not None and given.known_hosts:
-        hosts = _path(context, given.known_hosts)
+        hosts = path_of(context, given.known_hosts)
         command += ["-o", f"UserKnownHostsFile={hosts}", "-o", "GlobalKnownHostsFile=/dev/null"]
     return tuple(command)
 
 
-def _path(context: SourceContext, text: str) -> Path:
+def path_of(context: SourceContext, text: str) -> Path:
+    """A path that the policy names, relative to its own folder. Raise SecretMissing."""
     return (context.folder / Path(context.text(text)).expanduser()).resolve()

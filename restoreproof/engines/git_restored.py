@@ -2,18 +2,25 @@
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from git.exc import GitCommandError
 
-from restoreproof.engines.contract import BackupToRestore, Parts, Restored
+from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
+from restoreproof.engines.git_ansible import Answers, ask_ansible
 from restoreproof.engines.git_backup import BUNDLE, OUTSIDE, REFERENCES, VERSIONS
 from restoreproof.engines.git_command import run_git, words
 from restoreproof.engines.git_fingerprint import fingerprint
+from restoreproof.engines.git_layout import Layout, layout
+from restoreproof.engines.git_losses import Losses, losses
+from restoreproof.engines.git_place import GitSource, path_of
 from restoreproof.engines.git_references import References
-from restoreproof.engines.git_versions import Version, has_commit, reading
+from restoreproof.engines.git_secrets import SecretsSeen, look_for_secrets
+from restoreproof.engines.git_signatures import Signatures, signed, verify
+from restoreproof.engines.git_versions import Objects, Version, has_commit, reading
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
 from restoreproof.outcomes import RestoreFailed
@@ -39,6 +46,7 @@ class RestoredGit(Restored):
         self.limits = FOLDER
         self.object_format = "sha1"
         self._recorded: list[Path] = []
+        self._answers: Answers | None = None
 
     def take(self, backup: BackupToRestore, *, increment: bool) -> None:
         """Add what a backup holds, and stand where it was taken. Raise RestoreFailed."""
@@ -139,11 +147,8 @@ class RestoredGit(Restored):
 
     def view(self, commits: Sequence[str]) -> tuple[Version, ...]:
         """Read every file of versions as they were. Raise RestoreFailed if one cannot be read."""
-        try:
-            with reading(self.repository, self.object_format) as objects:
-                return tuple(map(objects.view, commits))
-        except GitCommandError as error:
-            raise RestoreFailed(words(error)) from None
+        with self._reading() as objects:
+            return tuple(map(objects.view, commits))
 
     def differing(self, viewed: Sequence[Version]) -> tuple[str, ...]:
         """Versions whose tree is another than the backup recorded, or not recorded at all."""
@@ -157,6 +162,66 @@ class RestoredGit(Restored):
                         found.add(wanted[commit].commit)
         return tuple(version.commit for version in viewed if version.commit not in found)
 
-    def head_has(self, path: str) -> bool:
-        """Whether the newest version of the default branch holds a file or folder."""
-        return bool(self.git("ls-tree", "HEAD", "--", path.rstrip("/")).strip())
+    def layout(self, paths: Mapping[str, str]) -> Layout:
+        """Where the parts of the newest version lie. Raise RestoreFailed."""
+        with self._reading() as objects:
+            return layout(objects, self._head_tree(objects), paths)
+
+    def ansible(self, paths: Mapping[str, str]) -> Answers | None:
+        """What Ansible says of the newest version; None if no image has it.
+
+        It is asked once. Raise SandboxTrouble or RestoreFailed.
+        """
+        if self._answers is None and self.image is not None:
+            with self._reading() as objects:
+                found = layout(objects, self._head_tree(objects), paths)
+                self._answers = ask_ansible(objects, found, self.image, self.sandboxes, self.folder)
+        return self._answers
+
+    def secrets(self, source: SourceModel) -> SecretsSeen:
+        """Secrets that the newest version holds in plain text. Raise RestoreFailed."""
+        assert isinstance(source, GitSource)
+        with self._reading() as objects:
+            found = layout(objects, self._head_tree(objects), source.paths)
+            inventories = found.found.get("inventory", ())
+            return look_for_secrets(objects, found.files, inventories, source.plaintext_allowed)
+
+    def losses(self, earlier: Sequence[BackupToRestore], source: SourceModel) -> Losses:
+        """What earlier backups had and this one has not. Raise RestoreFailed."""
+        assert isinstance(source, GitSource)
+        commits = frozenset(self.git("rev-list", "--all").split())
+        return losses(self.references(), commits, earlier, source.changed_by_hand)
+
+    def signatures(self, context: SourceContext, commits: Sequence[str]) -> Signatures:
+        """Verify the signatures of all tags, of every branch's newest commit and of these.
+
+        Raise RestoreFailed, UserError or SandboxTrouble.
+        """
+        assert isinstance(context.source, GitSource)
+        listed = self.git("for-each-ref", "--format=%(objecttype) %(objectname) %(refname:short)")
+        named = [tuple(line.split(" ", 2)) for line in listed.splitlines()]
+        named += [("commit", commit, commit[:12]) for commit in commits]
+        with self._reading() as objects:
+            found = {
+                identifier: signed(kind, identifier, name, objects.content(identifier, kind))
+                for kind, identifier, name in named
+                if kind in ("tag", "commit")
+            }
+        signers = path_of(context, context.source.signers)
+        every = [one for one in found.values() if one is not None]
+        return verify(self.repository, every, signers, self.folder)
+
+    def recorded(self) -> int:
+        """How many commits the backup recorded."""
+        return sum(record.read_bytes().count(b"\n") for record in self._recorded)
+
+    def _head_tree(self, objects: Objects) -> str:
+        return objects.tree_of(self.git("rev-parse", "HEAD^{commit}").strip())
+
+    @contextmanager
+    def _reading(self) -> Iterator[Objects]:
+        try:
+            with reading(self.repository, self.object_format) as objects:
+                yield objects
+        except GitCommandError as error:
+            raise RestoreFailed(words(error)) from None
