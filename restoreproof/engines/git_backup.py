@@ -23,8 +23,9 @@ BUNDLE = "repository.bundle"
 REFERENCES = "references.json"
 VERSIONS = "versions.txt"
 OUTSIDE, DELETED, REWRITTEN = "outside", "deleted", "rewritten"
-"""Facts: what lies outside the repository, by kind, and which references were deleted or lead to
-another history since the base. Each is JSON."""
+"""Facts: what lies outside the repository, by kind, and which references were deleted since
+the base, or lead to another history. Each is JSON."""
+TAGS = "refs/tags/"
 EMPTY = "Refusing to create empty bundle"
 
 
@@ -120,7 +121,7 @@ def _lost(base: Base, references: References, mirror: Path) -> Mapping[str, str]
                 gone = run_git(["rev-list", "-n1", old, "--not", now[name]], mirror)
             except GitCommandError:
                 gone = old
-            if gone.strip():
+            if gone.strip() or name.startswith(TAGS):
                 rewritten.append(name)
     found = {DELETED: deleted, REWRITTEN: rewritten}
     return {fact: json.dumps(names) for fact, names in found.items() if names}

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from restoreproof.engines.contract import BackupToRestore
-from restoreproof.engines.git_backup import VERSIONS
+from restoreproof.engines.git_backup import TAGS, VERSIONS
 from restoreproof.engines.git_references import References, recorded
 
-BRANCHES, TAGS, NOTES = "refs/heads/", "refs/tags/", "refs/notes/"
+BRANCHES, NOTES = "refs/heads/", "refs/notes/"
 NAMED_COMMITS = 5
 
 

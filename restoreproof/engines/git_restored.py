@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -52,7 +53,9 @@ class RestoredGit(Restored):
         """Add what a backup holds, and stand where it was taken. Raise RestoreFailed."""
         references = References.parse(b"".join(backup.read(REFERENCES)))
         try:
-            if not increment:
+            if not increment or references.object_format != self.object_format:
+                # Cloned empty, a repository does not tell its format; the next backup does.
+                shutil.rmtree(self.repository, ignore_errors=True)
                 self.object_format = references.object_format
                 init = ["init", "--quiet", "--bare", f"--object-format={self.object_format}"]
                 run_git([*init, str(self.repository)])

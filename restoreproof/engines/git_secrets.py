@@ -16,13 +16,14 @@ from restoreproof.engines.git_versions import LINK, SUBMODULE, File, Objects
 VAULT = b"$ANSIBLE_VAULT;"
 INLINE_VAULT = re.compile(rb"(?m):\s*!vault\b")
 PRIVATE_KEY = re.compile(
-    r"-----BEGIN (?P<kind>[A-Z ]*)PRIVATE KEY(?: BLOCK)?-----(?P<body>.*?)(?:-----END|\Z)",
+    r"-----BEGIN (?P<kind>[A-Z ]*)PRIVATE KEY(?: BLOCK)?-----(?P<body>(?:\\n|\s).*?)(?:-----END|\Z)",
     re.DOTALL,
 )
+KEY_LINE = re.compile(r"(?m)^\s*[A-Za-z0-9+/=]{32,}\s*$")
 PUTTY_KEY = re.compile(r"(?m)\APuTTY-User-Key-File-\d+:.*(?:\r?\n)+Encryption: none\s*$")
 VARIABLES = {"group_vars", "host_vars", "vars", "defaults"}
 HIDDEN = (
-    r"(?:[\w-]*[_-])?(?:password|passwd|passphrase|secret|secret_key|private_key|api_key|apikey|"
+    r"(?!update_)(?:[\w-]*[_-])?(?:password|passwd|passphrase|secret|secret_key|private_key|api_key|apikey|"
     r"access_token|auth_token|secret_access_key|ansible_(?:ssh_|become_|sudo_)?pass)"
 )
 IN_YAML = re.compile(
@@ -96,8 +97,8 @@ def _keys(text: str) -> Iterator[tuple[int, str]]:
     if PUTTY_KEY.search(text):
         yield 1, "a private key of PuTTY"
     for match in PRIVATE_KEY.finditer(text):
-        kind, body = match["kind"].strip(), match["body"]
-        if kind == "ENCRYPTED" or "ENCRYPTED" in body or len(body.split()) < 2:
+        kind, body = match["kind"].strip(), match["body"].replace("\\n", "\n")
+        if kind == "ENCRYPTED" or "ENCRYPTED" in body or not KEY_LINE.search(body):
             continue
         if kind == "OPENSSH" and _is_locked(body):
             continue
