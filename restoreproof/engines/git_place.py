@@ -111,6 +111,11 @@ REFUSALS = (
         "run as the owner of the repository",
     ),
     (
+        "invalid gitfile format",
+        "there is no Git repository",
+        "name the folder that holds .git, or a bare repository",
+    ),
+    (
         "does not appear to be a git repository",
         "there is no Git repository",
         "name the folder that holds .git, or a bare repository",
@@ -134,26 +139,27 @@ def locate(context: SourceContext) -> Place:
     location = context.text(source.repository)
     if location.startswith("file://"):
         location = unquote(urlsplit(location).path)
-    settings: dict[str, str] = {}
     variables = {"GIT_SSH_COMMAND": shlex.join(_ssh(context, source.ssh))}
     if source.tls is not None:
-        settings["http.sslCAInfo"] = str(path_of(context, source.tls.ca))
+        # The variable, since one of this user's would outweigh the setting.
+        variables["GIT_SSL_CAINFO"] = str(path_of(context, source.tls.ca))
     if "://" not in location:
         if re.match(r"[^/]+:", location):
             return Place(location, variables)
         path = (context.folder / location).resolve()
-        return Place(str(path), variables, path if path.is_dir() else None)
+        return Place(str(path), variables, path if os.path.isdir(path) else None)  # noqa: PTH112  # Path's raises
     parts = urlsplit(location)
     if parts.password is not None:
         remember(parts.password)
         remember(unquote(parts.password))
         host = parts.netloc.rpartition("@")[2]
         location = urlunsplit(parts._replace(netloc=f"{parts.username}@{host}"))
-        settings["credential.helper"] = CREDENTIAL_HELPER
-        variables[PASSWORD_VARIABLE] = unquote(parts.password)
-    variables["GIT_CONFIG_COUNT"] = str(len(settings))
-    for number, (key, value) in enumerate(settings.items()):
-        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        variables |= {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "credential.helper",
+            "GIT_CONFIG_VALUE_0": CREDENTIAL_HELPER,
+            PASSWORD_VARIABLE: unquote(parts.password),
+        }
     return Place(location, variables)
 
 

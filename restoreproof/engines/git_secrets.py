@@ -16,7 +16,8 @@ from restoreproof.engines.git_versions import LINK, SUBMODULE, File, Objects
 VAULT = b"$ANSIBLE_VAULT;"
 INLINE_VAULT = re.compile(rb"(?m):\s*!vault\b")
 PRIVATE_KEY = re.compile(
-    r"-----BEGIN (?P<kind>[A-Z ]*)PRIVATE KEY(?: BLOCK)?-----(?P<body>(?:\\n|\s).*?)(?:-----END|\Z)",
+    r"-----BEGIN (?P<kind>[A-Z ]*)PRIVATE KEY(?: BLOCK)?-----"
+    r"(?P<body>(?:\\n|\s).*?)(?:-----END|\Z)",
     re.DOTALL,
 )
 KEY_LINE = re.compile(r"(?m)^\s*[A-Za-z0-9+/=]{32,}\s*$")
