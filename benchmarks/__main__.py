@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-NAMES = ["demo", "influxdb", "mysql", "report"]
+NAMES = ["demo", "files", "influxdb", "mysql", "report"]
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def test_any_version_can_be_viewed(restored, seed, observe):
     "GIT-003", severity="high", engine="git", coverage="playbook", proves=("playbook",)
 )
 def test_playbook_is_there(restored, audited, observe):
-    """The playbook is in the newest version, where the policy says or where it is looked for."""
+    """The playbook is in the newest version, as named or where it is looked for."""
     _is_there("playbook", restored, audited, observe)
 
 
@@ -71,7 +71,7 @@ def test_playbook_is_there(restored, audited, observe):
     "GIT-004", severity="high", engine="git", coverage="inventory", proves=("inventory",)
 )
 def test_inventory_is_there(restored, audited, observe):
-    """The inventory is in the newest version, where the policy says or where it is looked for."""
+    """The inventory is in the newest version, as named or where it is looked for."""
     _is_there("inventory", restored, audited, observe)
 
 
@@ -79,7 +79,7 @@ def test_inventory_is_there(restored, audited, observe):
     "GIT-005", severity="high", engine="git", coverage="configuration", proves=("configuration",)
 )
 def test_configuration_is_there(restored, audited, observe):
-    """The configuration is in the newest version, where the policy says or where it is looked for.
+    """The configuration is in the newest version, as named or where it is looked for.
 
     Without an ansible.cfg it is what the repository says of its hosts, groups and roles.
     """
@@ -146,7 +146,7 @@ def test_nothing_was_lost(attempt, restored, audited, observe):
 
 
 @pytest.mark.check(
-    "GIT-010", severity="critical", engine="git", only="newest"
+    "GIT-010", severity="critical", engine="git", only="newest", proves=("configuration",)
 )
 def test_no_secret_is_in_plain_text(restored, audited, observe):
     """No secret is in plain text: no private key without a passphrase, no password in variables.
