@@ -29,6 +29,8 @@ from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandboxes
 
 FOLDER = "a folder of this machine"
+# A tree's name stands for all that is below it, and many backups have the same newest version.
+_answers: dict[tuple[object, ...], Answers] = {}
 
 
 class RestoredGit(Restored):
@@ -47,7 +49,6 @@ class RestoredGit(Restored):
         self.limits = FOLDER
         self.object_format = "sha1"
         self._recorded: list[Path] = []
-        self._answers: Answers | None = None
 
     def take(self, backup: BackupToRestore, *, increment: bool) -> None:
         """Add what a backup holds, and stand where it was taken. Raise RestoreFailed."""
@@ -173,13 +174,19 @@ class RestoredGit(Restored):
     def ansible(self, paths: Mapping[str, str]) -> Answers | None:
         """What Ansible says of the newest version; None if no image has it.
 
-        It is asked once. Raise SandboxTrouble or RestoreFailed.
+        It is asked once about the same files. Raise SandboxTrouble or RestoreFailed.
         """
-        if self._answers is None and self.image is not None:
-            with self._reading() as objects:
-                found = layout(objects, self._head_tree(objects), paths)
-                self._answers = ask_ansible(objects, found, self.image, self.sandboxes, self.folder)
-        return self._answers
+        if self.image is None:
+            return None
+        with self._reading() as objects:
+            tree = self._head_tree(objects)
+            question = (self.image.identifier, tree, tuple(sorted(paths.items())))
+            if question not in _answers:
+                found = layout(objects, tree, paths)
+                _answers[question] = ask_ansible(
+                    objects, found, self.image, self.sandboxes, self.folder
+                )
+        return _answers[question]
 
     def secrets(self, source: SourceModel) -> SecretsSeen:
         """Secrets that the newest version holds in plain text. Raise RestoreFailed."""
