@@ -14,6 +14,7 @@ from restoreproof.engines.contract import (
     Until,
 )
 from restoreproof.engines.git_backup import back_up
+from restoreproof.engines.git_heartbeat import newest_at_source
 from restoreproof.engines.git_place import GitSource, require_repository
 from restoreproof.engines.git_restored import RestoredGit
 from restoreproof.images import Image
@@ -49,7 +50,7 @@ class Git(Engine[GitSource]):
         return back_up(context)
 
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
-        return None
+        return newest_at_source(context)
 
     @contextmanager
     def provision(

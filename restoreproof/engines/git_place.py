@@ -37,6 +37,12 @@ class Authority(SourceModel):
     ca: str
 
 
+class HeartbeatBranch(SourceModel):
+    """A branch to which something commits all the time, so that its newest commit tells of loss."""
+
+    branch: str
+
+
 class GitSource(SourceModel):
     """A repository by path (relative to the policy) or URL, and what is asked of it.
 
@@ -48,6 +54,7 @@ class GitSource(SourceModel):
 
     repository: str
     paths: Mapping[str, str] = {}
+    heartbeat: HeartbeatBranch | None = None
     ssh: SecureShell | None = None
     tls: Authority | None = None
     signers: str = ""

@@ -15,6 +15,7 @@ from restoreproof.engines.git_ansible import Answers, ask_ansible
 from restoreproof.engines.git_backup import BUNDLE, OUTSIDE, REFERENCES, VERSIONS
 from restoreproof.engines.git_command import run_git, words
 from restoreproof.engines.git_fingerprint import fingerprint
+from restoreproof.engines.git_heartbeat import newest_restored
 from restoreproof.engines.git_layout import Layout, layout
 from restoreproof.engines.git_losses import Losses, losses
 from restoreproof.engines.git_place import GitSource, path_of
@@ -98,7 +99,7 @@ class RestoredGit(Restored):
             raise RestoreFailed(words(error)) from None
 
     def newest_heartbeat(self, source: SourceModel) -> datetime | None:
-        return None
+        return newest_restored(self.repository, source)
 
     def access(self, folder: Path) -> tuple[str, ...]:
         return (f"a bare repository: git clone {self.repository}",)
