@@ -10,7 +10,14 @@ from restoreproof import recovery_objectives
 from restoreproof.command_engine import OwnCommands
 from restoreproof.contradictions import Planned, Ruling, known_durations, rulings
 from restoreproof.earlier_runs import EarlierRuns
-from restoreproof.engines.contract import CLOCK_AHEAD, STREAMED, Clock, Engine, SourceContext
+from restoreproof.engines.contract import (
+    CLOCK_AHEAD,
+    STREAMED,
+    BackupToRestore,
+    Clock,
+    Engine,
+    SourceContext,
+)
 from restoreproof.engines.contract_exercise import Criterion
 from restoreproof.errors import SourceUnavailable
 from restoreproof.evidence import Measure
@@ -178,6 +185,15 @@ class ComponentAudit:
         increment = to_restore(attempt.target.backup, attempt.manifest)
         return self.engine.position_at(increment, attempt.target.until)
 
+    def backups_before(self, attempt: RestoreAttempt) -> tuple[BackupToRestore, ...]:
+        """The backups before a restored one, the oldest first, as far as they can be read."""
+        newest, earlier = attempt.target.backup, []
+        for backup in self.backups[: self.backups.index(newest)]:
+            # Damage is told elsewhere.
+            with suppress(RestoreFailed):
+                earlier.append(to_restore(backup, backup.manifest()))
+        return tuple(earlier)
+
     def newest_heartbeat_in(self, attempt: RestoreAttempt) -> datetime | None:
         """The newest heartbeat in what was restored."""
         assert attempt.restored is not None
@@ -217,6 +233,11 @@ class ComponentAudit:
     def joins_source(self) -> bool:
         """Whether the policy wants the restored server to join its source."""
         return bool(getattr(self.component.source, "join_as_replica", False))
+
+    @property
+    def names_signers(self) -> bool:
+        """Whether the policy names keys that tags and commits are signed with."""
+        return bool(getattr(self.component.source, "signers", ""))
 
     @property
     def rpo_promised(self) -> Measure:

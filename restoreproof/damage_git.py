@@ -9,7 +9,7 @@ from pathlib import Path
 from git.exc import GitCommandError
 
 from restoreproof.damage import Change, NotApplicable
-from restoreproof.engines.git import run_git
+from restoreproof.engines.git_command import run_git
 
 AUTHOR = ("-c", "user.name=RestoreProof", "-c", "user.email=restoreproof@localhost")
 
@@ -67,6 +67,38 @@ def rewrite_newest_version(bundle: bytes) -> bytes:
     return _in_repository(bundle, change)
 
 
+def write_path(path: str, content: bytes) -> Change:
+    """Put a file into the newest version, in place of one that is there."""
+
+    def change(repository: Path) -> None:
+        index = {"GIT_INDEX_FILE": str(repository / "fault-index")}
+        file = repository / "fault"
+        file.write_bytes(content)
+        blob = run_git(["hash-object", "-w", "--no-filters", str(file)], repository).strip()
+        run_git(["read-tree", "HEAD"], repository, environment=index)
+        added = ["update-index", "--add", "--cacheinfo", f"100644,{blob},{path}"]
+        run_git(added, repository, environment=index)
+        tree = run_git(["write-tree"], repository, environment=index).strip()
+        _commit_tree(repository, tree)
+
+    return lambda bundle: _in_repository(bundle, change)
+
+
+def add_spoiled_tag(key: Path) -> Change:
+    """Add a tag that was changed after it was signed with this key of ssh."""
+    signing = ("-c", "gpg.format=ssh", "-c", f"user.signingKey={key}")
+
+    def change(repository: Path) -> None:
+        run_git([*AUTHOR, *signing, "tag", "-s", "-m", "fault", "fault", "HEAD"], repository)
+        spoiled = repository / "fault"
+        signed = run_git(["cat-file", "tag", "fault"], repository)
+        spoiled.write_text(signed.replace("\nfault\n", "\nanother\n"), encoding="utf-8")
+        made = run_git(["hash-object", "-t", "tag", "-w", str(spoiled)], repository).strip()
+        run_git(["update-ref", "refs/tags/fault", made], repository)
+
+    return lambda bundle: _in_repository(bundle, change)
+
+
 def name_a_file_twice(bundle: bytes) -> bytes:
     """Add a version that is no valid one: two files of it have the same name."""
 
@@ -81,8 +113,9 @@ def _in_repository(bundle: bytes, change: Callable[[Path], object]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         file, repository = Path(folder, "bundle"), Path(folder, "repository.git")
         file.write_bytes(bundle)
-        run_git(["clone", "--quiet", "--mirror", str(file), str(repository)])
         try:
+            # An increment's bundle is no repository by itself.
+            run_git(["clone", "--quiet", "--mirror", str(file), str(repository)])
             change(repository)
             run_git(["bundle", "create", "--quiet", str(file), "--all"], repository)
         except GitCommandError as error:
@@ -94,6 +127,10 @@ def _commit(repository: Path, entries: str) -> None:
     """Put a tree of these entries on top of the default branch."""
     command = ["git", "-C", str(repository), "mktree"]
     made = subprocess.run(command, input=entries, check=True, capture_output=True, text=True)
-    tree = made.stdout.strip()
+    _commit_tree(repository, made.stdout.strip())
+
+
+def _commit_tree(repository: Path, tree: str) -> None:
+    """Put a tree on top of the default branch."""
     commit = run_git([*AUTHOR, "commit-tree", "-p", "HEAD", "-m", "fault", tree], repository)
     run_git(["update-ref", "HEAD", commit.strip()], repository)

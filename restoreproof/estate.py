@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from restoreproof import criteria, engines
+from restoreproof import criteria
 from restoreproof.archive import new_run_id
 from restoreproof.clock import system_clock
 from restoreproof.command_engine import OwnCommands, engine_of

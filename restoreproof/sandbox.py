@@ -293,8 +293,8 @@ class Sandboxes:
         """A container that reaches nothing and starts nothing, for commands on restored files."""
         container = DockerContainer(image.reference).with_command(["86400"])
         options: dict[str, object] = {"entrypoint": ["sleep"], "network_mode": "none"}
-        with self._started(container, "sandbox", options) as running:
-            yield Sandbox(running, "no network", self.limits)
+        with self._started(container, "sandbox", options) as running, watched(running) as disk:
+            yield Sandbox(running, "no network", self.limits, disk=disk)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:

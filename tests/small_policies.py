@@ -149,7 +149,5 @@ SOUND = {
         "", f"full: {DAILY}", more="promised_coverage: {it: [data]}"
     ),
     "no schedule": Small("", "", "1h", retention="days: 1"),
-    "full backups made of increments": Small(
-        "", _chain(WEEKLY, DAILY), engine="git", retention="count: 1"
-    ),
+    "full backups of a repository": Small("", f"full: {DAILY}", engine="git", retention="count: 1"),
 }

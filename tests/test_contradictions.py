@@ -37,6 +37,12 @@ def broken(document: PolicyDocument, durations: Mapping[str, timedelta]) -> list
     return [ruling for ruling in ruled(document, durations) if not ruling.holds]
 
 
+@pytest.fixture
+def full_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of repositories no increments are made, as of none by some engine of tomorrow."""
+    monkeypatch.setattr(type(engines.load("git")), "kinds", frozenset({"full"}))
+
+
 @pytest.mark.parametrize("small", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_contradiction_is_found(small: Small, tmp_path: Path) -> None:
     """The one contradiction is found by its rule, with its numbers and a mend, and no other."""
@@ -93,7 +99,7 @@ def test_mended_agama_keeps_its_own_objective() -> None:
      ("90s", 0, "85 s"), ("3d", 60, "2 d 23 h")],
 )  # fmt: skip
 def test_mend_names_an_interval_that_mends(
-    rpo: str, full: int, interval: str, tmp_path: Path
+    rpo: str, full: int, interval: str, tmp_path: Path, full_only: None
 ) -> None:
     """What is told to do leaves room for the job."""
     small = Small("RPO-001", "full: 0 3 1 * *", rpo, engine="git", full=full)
@@ -102,7 +108,7 @@ def test_mend_names_an_interval_that_mends(
     assert f"at least every {interval} or" in found.mend.replace("1 min 25 s", "85 s")
 
 
-def test_job_longer_than_the_objective_is_to_be_faster(tmp_path: Path) -> None:
+def test_job_longer_than_the_objective_is_to_be_faster(tmp_path: Path, full_only: None) -> None:
     """Where no interval helps, none is named."""
     small = Small("RPO-001", "full: 0 3 * * *", "1h", engine="git", full=61)
     (found,) = broken(policy_document(tmp_path, small.text), small.durations)

@@ -9,7 +9,7 @@ import pytest
 from restoreproof import engines
 from restoreproof.clock import system_clock
 from restoreproof.engines.contract import SourceContext
-from restoreproof.engines.git import GitSource
+from restoreproof.engines.git_place import GitSource
 from restoreproof.errors import SourceUnavailable
 from restoreproof.sandbox import Sandboxes
 

@@ -9,7 +9,7 @@ from restoreproof import engines
 from restoreproof.clock import system_clock
 from restoreproof.demo import repository
 from restoreproof.engines.contract import SourceContext
-from restoreproof.engines.git import GitSource
+from restoreproof.engines.git_place import GitSource
 from restoreproof.errors import SourceUnavailable
 from restoreproof.resources import folder
 from restoreproof.sandbox import Sandboxes

@@ -19,7 +19,7 @@ from restoreproof.checks import Answer
 from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.damage_catalogue import damages_for
-from restoreproof.engines.git import run_git
+from restoreproof.engines.git_command import run_git
 from restoreproof.errors import SandboxTrouble
 from restoreproof.estate import open_components
 from restoreproof.evidence_negative_control import NegativeControlRecord, Outcome

@@ -7,7 +7,7 @@ from commands import DOCKER, ESTATE, PASSPHRASE, run
 
 from restoreproof import signing
 from restoreproof.clock import system_clock
-from restoreproof.engines.git import run_git
+from restoreproof.engines.git_command import run_git
 from restoreproof.evidence import Evidence, parse
 
 POLICY = (

@@ -9,6 +9,7 @@ from commands import run
 from small_policies import CONTRADICTIONS, SOUND, Small
 from vaults import open_vault, store
 
+from restoreproof import engines
 from restoreproof.evidence_week import PlannedRecord, SpanRecord, WeekRecord
 from restoreproof.policy_check import PolicyCheck, check
 from restoreproof.policy_explain import explain
@@ -116,8 +117,6 @@ def test_policy_that_says_everything_is_not_warned_of(tmp_path: Path) -> None:
         ("    schedule: {full: 10 16 * * *}\n", "",
          "it: playbook promised without a job: nothing says when it is backed up"),
         ("[playbook]", "[logs]", "it: logs promised without a job"),
-        ("full: 10 16 * * *", "full: 10 16 * * *, incremental: 10 4 * * *",
-         "it: increments promised, and the git engine makes full backups instead"),
         ("full: 10 16 * * *", "full: 10 16 * * *, continuous: true",
          "it: changes promised as they happen, and the git engine stores none"),
     ],
@@ -127,6 +126,17 @@ def test_what_is_left_to_be_desired_is_warned_of(
 ) -> None:
     """Each of these alone is told, and nothing else."""
     assert warnings(tmp_path, (old, new)) == [warned]
+
+
+def test_increments_that_no_engine_makes_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the engine makes full backups alone, promised increments are told."""
+    monkeypatch.setattr(type(engines.load("git")), "kinds", frozenset({"full"}))
+    change = ("full: 10 16 * * *", "full: 10 16 * * *, incremental: 10 4 * * *")
+    told = "it: increments promised, and the git engine makes full backups instead"
+
+    assert warnings(tmp_path, change) == [told]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from restoreproof.engines.contract import BackupToRestore, Restored, SourceContext
 from restoreproof.engines.contract_exercise import EXERCISE, Accident, CannotBePlayed, LivingCopy
-from restoreproof.engines.git import GitSource, RestoredGit
+from restoreproof.engines.git_place import GitSource
+from restoreproof.engines.git_restored import RestoredGit
 from restoreproof.fingerprint import Fingerprint, Item
 from restoreproof.outcomes import RestoreFailed
 

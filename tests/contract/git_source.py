@@ -15,7 +15,9 @@ from sources import PASSWORD, SECRET, WRONG_PASSWORD, Fault, Source
 
 from restoreproof import damage_git as faults
 from restoreproof.engines.contract import Restored
-from restoreproof.engines.git import GitSource, RestoredGit, run_git
+from restoreproof.engines.git_command import run_git
+from restoreproof.engines.git_place import GitSource
+from restoreproof.engines.git_restored import RestoredGit
 
 AUTHOR = ("-c", "user.name=Ада", "-c", "user.email=ada@torture.example")
 ACCEPTED = "Basic " + base64.b64encode(f"backup:{SECRET}".encode()).decode()

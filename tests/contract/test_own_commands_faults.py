@@ -10,7 +10,8 @@ from own_estate import Estate, estate
 
 from restoreproof.clock import system_clock
 from restoreproof.engines.contract import SourceContext
-from restoreproof.engines.git import GitSource, run_git
+from restoreproof.engines.git_command import run_git
+from restoreproof.engines.git_place import GitSource
 from restoreproof.errors import UserError
 from restoreproof.sandbox import Sandboxes
 

@@ -1,5 +1,6 @@
 """The sample estate and the audits of it, shared by all end-to-end tests of a session."""
 
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -103,6 +104,9 @@ def _play(scenario: Scenario, agama: Agama, copy: VaultCopy, place: Path) -> Cas
     for change in (scenario.policy, scenario.policy_too, unplayed):
         assert change[0] in text
         text = text.replace(*change)
+    if not scenario.asks_ansible:
+        text, count = re.subn(r"\n    image: \$\{AGAMA_ANSIBLE_IMAGE.*", "", text)
+        assert count == 1
     policy = place / "policy.yaml"
     policy.write_text(text, encoding="utf-8")
     environment = agama.with_vault(copy.root, TAMPERING=scenario.tampering)

@@ -12,10 +12,12 @@ from vault_faults import (
     GIT,
     INFLUXDB,
     MYSQL,
+    add_spoiled_tag,
     age_heartbeats,
     backdate,
     flip_byte,
     lose_object_at_source,
+    lose_tag,
     note_failed_run,
     note_schedule_of_earlier,
     nothing,
@@ -42,7 +44,7 @@ class Scenario:
 
     ``source`` damages the source itself, for which a job is run; ``policy`` and ``policy_too``
     each replace a text of the policy; ``tampering`` names what the plugin ``tampering`` does to
-    the restored copy.
+    the restored copy. Ansible, which takes seconds, is asked only where ``asks_ansible``.
     """
 
     check: str
@@ -55,6 +57,7 @@ class Scenario:
     policy_too: tuple[str, str] = ("", "")
     tampering: str = ""
     source: Callable[[Path, Path], Mapping[str, str]] | None = None
+    asks_ansible: bool = False
 
     def __str__(self) -> str:
         return f"{self.check} {self.title}"
@@ -83,12 +86,15 @@ EXPECTED = (
 )
 """What gives the repository a size that is larger than what is restored."""
 
+ANOTHER_VERSION = frozenset({"RST-002", "GIT-002"})
+"""A version that nobody recorded is seen by whoever compares."""
+
 SCENARIOS = (
     Scenario(
         "JOB-001",
         GIT,
         "source has lost a file",
-        "possible repository corruption on the remote side",
+        "unable to read",
         source=lose_object_at_source,
     ),
     Scenario(
@@ -465,13 +471,13 @@ SCENARIOS = (
         "stored version with two files of one name",
         "duplicateEntries",
         damage=rewrite(GIT, damage_git.name_a_file_twice),
-        also=frozenset({"RST-002"}),
+        also=ANOTHER_VERSION,
     ),
     Scenario(
         "GIT-002",
         GIT,
         "restored repository lost an old file",
-        "for 'hosts.ini'",
+        "is missing",
         tampering="lose_old_file",
         also=frozenset({"GIT-001"}),
     ),
@@ -482,12 +488,71 @@ SCENARIOS = (
             f"stored repository lacked {path}",
             f"no {path}",
             damage=rewrite(GIT, damage_git.drop_path(path)),
-            also=frozenset({"RST-002"}),
+            also=ANOTHER_VERSION,
         )
         for check, path in (
             ("GIT-003", "site.yml"),
             ("GIT-004", "inventory"),
             ("GIT-005", "ansible.cfg"),
         )
+    ),
+    Scenario(
+        "GIT-006",
+        GIT,
+        "stored repository lacked its roles",
+        "role missing: common is not in the repository",
+        damage=rewrite(GIT, damage_git.drop_path("roles")),
+        also=ANOTHER_VERSION,
+        asks_ansible=True,
+    ),
+    Scenario(
+        "GIT-007",
+        GIT,
+        "stored inventory with a mistake",
+        "inventory/hosts.yml is no inventory: Syntax Error",
+        damage=rewrite(GIT, damage_git.write_path("inventory/hosts.yml", b"all:\n  hosts: [\n")),
+        also=ANOTHER_VERSION,
+        asks_ansible=True,
+    ),
+    Scenario(
+        "GIT-008",
+        GIT,
+        "stored configuration with a value that is none",
+        "DEFAULT_FORKS",
+        damage=rewrite(GIT, damage_git.write_path("ansible.cfg", b"[defaults]\nforks = several\n")),
+        # No command of Ansible's begins with a configuration that it cannot read.
+        also=ANOTHER_VERSION | {"GIT-006", "GIT-007"},
+        asks_ansible=True,
+    ),
+    Scenario(
+        "GIT-009",
+        GIT,
+        "tag that the backup before has",
+        "refs/tags/v1.1 was deleted: it named ",
+        damage=lose_tag,
+        also=frozenset({"RST-002"}),
+    ),
+    Scenario(
+        "GIT-010",
+        GIT,
+        "stored variables with a password in plain text",
+        "group_vars/all/users.yml:2: app_password = [redacted]",
+        damage=rewrite(
+            GIT,
+            damage_git.write_path("group_vars/all/users.yml", b"---\napp_password: hunter2!\n"),
+        ),
+        also=ANOTHER_VERSION,
+    ),
+    Scenario(
+        "GIT-011",
+        GIT,
+        "tag that was changed after it was signed",
+        "broken: tag fault",
+        damage=add_spoiled_tag,
+        policy=(
+            "      paths:                #",
+            "      signers: ${AGAMA_VAULT}/../signers\n      paths:                #",
+        ),
+        also=frozenset({"RST-002"}),
     ),
 )

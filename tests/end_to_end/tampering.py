@@ -17,7 +17,8 @@ import pytest
 from restoreproof import exercise, restore
 from restoreproof.damage import MARK, VaultCopy
 from restoreproof.damage_git import drop_reference
-from restoreproof.engines.git import RestoredGit, run_git
+from restoreproof.engines.git_command import run_git
+from restoreproof.engines.git_restored import RestoredGit
 from restoreproof.engines.influxdb import RestoredInfluxDB
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_restored import RestoredMySQL

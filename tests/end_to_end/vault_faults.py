@@ -1,13 +1,14 @@
 """What the scenarios do to a vault, to its content and to a source: a function each."""
 
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 from tampering import lose_object
 
-from restoreproof import damage_content
+from restoreproof import damage_content, damage_git
 from restoreproof.damage import Change, VaultCopy
 from restoreproof.manifest import BackupPruned, RunFailed, ScheduleSeen
 
@@ -57,6 +58,22 @@ def three_of_long_ago(copy: VaultCopy) -> None:
     """There are backups of the month before last, more than one run draws from."""
     for days in (40, 41, 42):
         one_more(copy, timedelta(days=days))
+
+
+def lose_tag(copy: VaultCopy) -> None:
+    """The newest backup has a tag no more that the one before it has."""
+    one_more(copy, timedelta(minutes=1))
+    rewrite(GIT, damage_git.drop_reference("refs/tags/v1.1"))(copy)
+
+
+def add_spoiled_tag(copy: VaultCopy) -> None:
+    """The repository has a tag whose signature does not fit it, by a key that the policy names."""
+    key, signers = copy.root.parent / "key", copy.root.parent / "signers"
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(key)]
+    subprocess.run(command, check=True)
+    public = key.with_suffix(".pub").read_text(encoding="utf-8")
+    signers.write_text(f"restoreproof@localhost {public}", encoding="utf-8")
+    rewrite(GIT, damage_git.add_spoiled_tag(key))(copy)
 
 
 def prune_one(copy: VaultCopy, *, killed: bool = False) -> None:
