@@ -15,6 +15,7 @@ from restoreproof.engines.contract import (
 )
 from restoreproof.engines.contract_exercise import LivingCopy
 from restoreproof.engines.git_backup import back_up
+from restoreproof.engines.git_exercise import living
 from restoreproof.engines.git_heartbeat import newest_at_source
 from restoreproof.engines.git_place import GitSource, require_repository
 from restoreproof.engines.git_restored import RestoredGit
@@ -78,8 +79,6 @@ class Git(Engine[GitSource]):
     def living(
         self, restored: Restored, context: SourceContext
     ) -> AbstractContextManager[LivingCopy]:
-        from restoreproof.engines.git_exercise import living  # noqa: PLC0415  # it knows this one
-
         return living(restored, context)
 
 
