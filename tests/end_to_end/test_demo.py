@@ -83,7 +83,7 @@ def test_every_day_of_the_week_came_back_equal(week: Finished) -> None:
         backups = [one for one in week.evidence.backups if one.component == component]
         assert len({one.recovery_point.date() for one in backups}) == len(backups) == DAYS
     (instant,) = week.checks("RST-004", MYSQL)
-    assert instant.verdict is Verdict.PASSED
+    assert instant.verdict is Verdict.PASSED, f"{instant.expected}: {instant.seen}"
     (until,) = (one.until for one in week.evidence.attempts if one.until)
     monday = min(one.recovery_point for one in week.evidence.backups)
     assert monday < datetime.fromisoformat(until) < monday + DAYS * timedelta(days=1)
