@@ -106,7 +106,6 @@ def compare_nothing(attempt: RestoreAttempt) -> None:
     """What was restored is left alone, but no comparison ever finds a difference."""
 
 
-@pytest.fixture
 def spoil_job(number: int, damage: Callable[[VaultCopy, StoredBackup], None]) -> None:
     """Of the jobs that back a living copy up, what one of them stored is damaged."""
     made = count(1)
