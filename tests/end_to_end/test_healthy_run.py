@@ -168,6 +168,7 @@ def test_no_secret_is_anywhere(healthy: Finished, healthy_vault: Path, agama: Ag
 
 def test_nothing_is_left_behind(healthy: Finished, healthy_vault: Path) -> None:
     """No container, network or folder of the run is left, and nothing unfinished in the vault."""
+    assert healthy.evidence.environment.servers_left == 0
     assert left_by(healthy.process) == []
     assert list((healthy_vault / ".incoming").iterdir()) == []
     kept = {path.name for path in healthy.archive.iterdir()}
