@@ -88,7 +88,7 @@ class NegativeControl:
         """Damage, restore and ask, for as long as the budget lasts."""
         waiting: list[_Waiting] = []
         for backup in self._subjects():
-            known = damages_for(self.audited.engine.name, backup.entry.kind)
+            known = self._damages(backup)
             begun = self._budget.used
             undamaged = self._undamaged(backup)
             if undamaged is None:
@@ -113,6 +113,13 @@ class NegativeControl:
         for one in waiting:
             self._damaged(one)
         return self._record()
+
+    def _damages(self, backup: StoredBackup) -> tuple[Damage, ...]:
+        """The damages that can be done to a backup's copy."""
+        known = damages_for(self.audited.engine.name, backup.entry.kind)
+        # What lies in a store that is not ours is in no copy of the vault.
+        mine = not self.audited.engine.finds_chains
+        return tuple(one for one in known if mine or one.layer is not Layer.CONTENT)
 
     def _tried(self, layer: Layer) -> bool:
         """Whether a damage of this layer was done, or there was no time for it."""

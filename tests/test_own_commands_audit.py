@@ -11,7 +11,7 @@ from restoreproof.engines.git_command import run_git
 from restoreproof.evidence import Evidence, parse
 
 POLICY = (
-    ESTATE
+    ESTATE.replace("components:", "negative_control: {budget: 5s}\ncomponents:")
     + """\
   ours:
     engine: git
@@ -67,6 +67,8 @@ def test_a_job_by_command_is_proven(audited: tuple[Evidence, str, Path]) -> None
     (backup,) = (one for one in evidence.backups if one.component == "ours")
 
     answers = {one.id: one.verdict for one in evidence.checks if one.component == "ours"}
+    control = next(one for one in evidence.negative_controls if one.component == "ours")
+    assert not control.unproven, control.unproven
     assert answers["JOB-001"] == answers["VLT-001"] == answers["RST-002"] == "passed"
     assert backup.command is not None
     assert backup.command.exit_status == 0
