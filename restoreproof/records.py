@@ -116,6 +116,7 @@ def _policy(run: AuditRun) -> PolicyRecord:
         restoration_criteria=run.policy.restoration_criteria,
         frameworks=run.policy.report.frameworks,
         paper=run.policy.report.paper,
+        signature_level=run.means.level,
         classification=run.policy.report.classification,
     )
 
