@@ -98,10 +98,11 @@ class _DigestSigner(Signer):
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
-        chain = converted([identity.certificate, *identity.authorities])
+        certificate, *authorities = converted([identity.certificate, *identity.authorities])
         # A root in the signature proves nothing, and a reader would not see it being changed.
-        super().__init__(embed_roots=False, signing_cert=chain[0])
-        for one in chain:
+        super().__init__(embed_roots=False, signing_cert=certificate)
+        # The signer's own would be in the signature twice, and one of the two never looked at.
+        for one in authorities:
             self.cert_registry.register(one)
 
     async def async_sign_raw(

@@ -48,7 +48,21 @@ class Authority:
             .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
             .sign(self.key, hashes.SHA256())
         )
+        self.responder_key = ec.generate_private_key(ec.SECP256R1())
         self.stamping_key = rsa.generate_private_key(65537, 2048)
+
+    @cached_property
+    def responder(self) -> x509.Certificate:
+        """The certificate of who answers OCSP, which nobody has to ask about."""
+        begin, end = self.now - DAY, self.now + 3000 * DAY
+        purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
+        return (
+            self._builder(_name("Responder"), self.responder_key, begin, end)
+            .add_extension(_usage(digital_signature=True), critical=True)
+            .add_extension(purposes, critical=False)
+            .add_extension(x509.OCSPNoCheck(), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
 
     @cached_property
     def stamping(self) -> x509.Certificate:
@@ -143,8 +157,9 @@ class Authority:
                 revoked_at,
                 None,
             )
-            .responder_id(ocsp.OCSPResponderEncoding.NAME, self.certificate)
-            .sign(self.key, hashes.SHA256())
+            .responder_id(ocsp.OCSPResponderEncoding.NAME, self.responder)
+            .certificates([self.responder])
+            .sign(self.responder_key, hashes.SHA256())
             .public_bytes(Encoding.DER)
         )
 
@@ -156,7 +171,7 @@ class Authority:
         stamper = DummyTimeStamper(
             asn1.Certificate.load(self.stamping.public_bytes(Encoding.DER)),
             keys.PrivateKeyInfo.load(secret),
-            fixed_dt=self.clock or self.now,
+            fixed_dt=self.clock,
         )
         answer = stamper.async_request_tsa_response(tsp.TimeStampReq.load(request))
         return bytes(asyncio.run(answer).dump())
