@@ -67,7 +67,7 @@ def verify_file(path: Path, given: Given, expected: Expected, tell: Callable[[st
     reviewers = _certificates(given.reviewers) or trust
     proofs = [
         *_signature(authentic),
-        *_expectations(authentic, expected, now),
+        *expectations(authentic, expected, now),
         rendering_check.check_rendering(pdf, authentic.evidence),
         *beside_report.check_files(path, authentic),
         *beside_report.check_ledger(path, given.archive, authentic),
@@ -143,7 +143,8 @@ def _signature(authentic: Authenticity) -> Iterator[Proof]:
     yield proved("evidence", f"attached, one; seal sha256:{seal.digest} recomputed")
 
 
-def _expectations(authentic: Authenticity, expected: Expected, now: datetime) -> Iterator[Proof]:
+def expectations(authentic: Authenticity, expected: Expected, now: datetime) -> Iterator[Proof]:
+    """How a report is other than its reader knows it has to be."""
     found, evidence = authentic.signature, authentic.evidence
     if expected.signers:
         known = found.fingerprint in expected.signers
