@@ -112,7 +112,7 @@ def _one_before_swapped(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "about"),
     [
-        (lambda path: put(path.with_name("junit.xml"), b"<testsuites/>"), "sidecars"),
+        (lambda path: put(path.with_name("junit.xml"), b"<testsuites>"), "sidecars"),
         (lambda path: path.with_name("run.log").unlink(), "sidecars"),
         (lambda path: put(path.with_name("evidence.json"), b"{}"), "sidecars"),
         (lambda path: put(path.with_name("report.html"), b"all is well"), "ledger"),
