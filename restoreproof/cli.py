@@ -316,10 +316,10 @@ def verify(
     trust: Annotated[
         list[Path], typer.Option(help="Authority to trust; repeatable.", metavar="CA_PEM")
     ],
-    timestamp_trust: Annotated[
+    trust_timestamps: Annotated[
         list[Path] | None, typer.Option(help="Authority to trust for time.", metavar="CA_PEM")
     ] = None,
-    reviewer_trust: Annotated[
+    trust_reviewers: Annotated[
         list[Path] | None,
         typer.Option(help="Authority to trust for countersignatures.", metavar="CA_PEM"),
     ] = None,
@@ -346,8 +346,8 @@ def verify(
         command = _module("verify_command")
         given = command.Given(
             tuple(trust),
-            tuple(timestamp_trust or ()),
-            tuple(reviewer_trust or ()),
+            tuple(trust_timestamps or ()),
+            tuple(trust_reviewers or ()),
             tuple(crl or ()),
             archive,
         )
@@ -363,14 +363,14 @@ def countersign(
         Path, typer.Option(help=f"The reviewer's PKCS#12 or PEM; passphrase in {PASSPHRASE}.")
     ],
     trust: Annotated[Path, typer.Option(help="Whom to trust for it.", metavar="CA_PEM")],
-    timestamp_trust: Annotated[
+    trust_timestamps: Annotated[
         Path | None, typer.Option(help="Whom to trust for time.", metavar="CA_PEM")
     ] = None,
 ) -> None:
     """Put a reviewer's signature beside a report, which is verified first."""
     with _reported():
         done = _module("offline").countersign_file(
-            report, identity, _passphrase(), trust, timestamp_trust, typer.echo
+            report, identity, _passphrase(), trust, trust_timestamps, typer.echo
         )
     raise typer.Exit(0 if done else 1)
 

@@ -147,7 +147,7 @@ def test_time_is_nobodys_without_trust(signer: Signer, level: Level) -> None:
     pdf = signer.signed(level)
     stranger = Authority(NOW)
 
-    assert "--timestamp-trust" in refused(signer, pdf, timestamp_trust=())
+    assert "--trust-timestamps" in refused(signer, pdf, timestamp_trust=())
     refused(signer, pdf, timestamp_trust=(stranger.certificate,))
     refused(signer, pdf, NOW - 2 * DAY)
 

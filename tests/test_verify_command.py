@@ -193,7 +193,7 @@ def test_reviewer_countersigns(copy: Path, identity: Identity, tmp_path: Path) -
     assert "countersignature already" in again
 
     verifying = ("verify", str(copy), "--trust", trust)
-    good = run(tmp_path, *verifying, "--reviewer-trust", str(reviewer.ca))
+    good = run(tmp_path, *verifying, "--trust-reviewers", str(reviewer.ca))
     assert good.code == 0, good.printed
     assert good.printed.startswith("AUTHENTIC")
     assert "proved      countersignature" in good.printed
