@@ -160,7 +160,8 @@ def _plain(signature: EmbeddedPdfSignature, trust: Trust, now: datetime) -> Sign
     level = Level.T if token is not None else Level.B
     if token is not None and not trust.timestamps:
         raise NotAuthentic(
-            f"its level is {level}, and no authority is trusted for time stamps (--trust-timestamps)"
+            f"its level is {level}, and no authority is trusted for time stamps"
+            " (--trust-timestamps)"
         )
     moment = now if token is None else _time_of(token)
     status = validate_pdf_signature(
