@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from restoreproof import (
@@ -18,6 +18,7 @@ from restoreproof import (
     resources,
     sidecars,
     signing,
+    signing_policy,
     time_stamping,
     verification,
 )
@@ -29,10 +30,10 @@ from restoreproof.component_audit import ComponentAudit
 from restoreproof.earlier_runs import read_earlier_runs
 from restoreproof.engines.contract import Clock
 from restoreproof.errors import (
-    IdentityUnusable,
     InfrastructureError,
     LedgerCorrupt,
     OutputUnwritable,
+    RestoreProofError,
 )
 from restoreproof.estate import (
     find_backups,
@@ -53,7 +54,6 @@ from restoreproof.negative_control import NegativeControl
 from restoreproof.policy import Policy, PolicyDocument
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
-from restoreproof.references import expand, reveal
 from restoreproof.run_history import RunHistory
 from restoreproof.sandbox import Sandboxes
 from restoreproof.storage import write_once
@@ -101,8 +101,8 @@ class AuditRun:
         self.document: PolicyDocument = read_policy(options.policy)
         self.index: SuiteIndex = read_suites(resources.folder("suites"))
         self.vault = open_vault(self.document)
-        self.identity = _load_identity(self.document, self.started_at)
-        self.timestamps = _timestamps(self.document)
+        self.identity = signing_policy.open_identity(self.document, self.started_at)
+        self.means = signing_policy.means_of(self.document)
         self.components: list[ComponentAudit] = []
         self.answers: dict[Question, Answer] = {}
         self.broken_suites: dict[str, str] = {}
@@ -122,6 +122,9 @@ class AuditRun:
         self._folder = RunFolder(self.options.archive, self.id, self.policy.estate)
         self.progress.open_log(self._folder.path / "run.log")
         self.progress(f"run {self.id} of policy {self.document.path.name}, seed {self.seed}")
+        unknown = signing_policy.check_revocation(self.identity, self.means, self.started_at)
+        if unknown:
+            self.progress(f"whether the signer was revoked could not be asked: {unknown}")
         self.components = open_components(
             self.document,
             self.options.components,
@@ -259,17 +262,22 @@ class AuditRun:
                 self.progress("report signed, and verified as a reader would")
                 self.progress.close_log()
                 sidecars.bind(evidence, self._folder.path, self._folder.files(), self.identity)
+            except RestoreProofError as error:
+                problem = f"no report could be made: {error.where}: {error.what}"
             except Exception as error:  # noqa: BLE001  # the evidence must not be lost
                 problem = f"no report could be made: {type(error).__name__}: {error}"
             self.progress.close_log()
             self.exercises.stop()
             self._held.close()
             folder = self._folder.publish()
-            mend = f"mend the cause, then: restoreproof report {folder / 'evidence.json'}"
+            mend = (
+                f"mend the cause, then: restoreproof report {folder / 'evidence.json'}"
+                f" --policy {self.document.path}"
+            )
             try:
                 entry = self.ledger.enter(evidence, folder)
-                if self.timestamps:
-                    time_stamping.stamp(entry, self.options.archive, self.timestamps)
+                if self.means.timestamps:
+                    time_stamping.stamp(entry, self.options.archive, self.means.timestamps)
             except (LedgerCorrupt, OSError) as error:
                 problem = problem or f"the run could not be entered in the ledger: {error}"
             except InfrastructureError as error:
@@ -297,8 +305,16 @@ class AuditRun:
         from restoreproof import report  # noqa: PLC0415
 
         sidecars.write_oscal(evidence, self.folder)
-        signed = signing.sign(report.render(evidence), self.identity, now=self.clock())
-        verification.verify(signed, self.identity.trust, now=self.clock())
+        signed = signing.sign(
+            report.render(evidence), self.identity, now=self.clock(), means=self.means
+        )
+        verification.verify(
+            signed,
+            self.identity.trust,
+            now=self.clock(),
+            timestamp_trust=self.means.timestamp_trust,
+            lists=self.means.lists,
+        )
         write_once(self.folder / "report.pdf", signed)
         write_once(self.folder / "report.html", report.page(evidence, screen=True).encode())
 
@@ -337,25 +353,3 @@ def unwritable(folder: Path, error: OSError) -> OutputUnwritable:
     mend = "make room, or give another folder with --out, and run again"
     what = f"the evidence cannot be written: {error.strerror}"
     return OutputUnwritable(what, where=str(folder), mend=mend)
-
-
-def _load_identity(document: PolicyDocument, now: datetime) -> signing.Identity:
-    settings = document.policy.signing
-    if settings is None:
-        raise IdentityUnusable(
-            "the policy names no signing identity, and an audit ends in a signed report",
-            where=str(document.path),
-            mend="add 'signing:' with identity and passphrase; make one with: restoreproof keygen",
-        )
-    path = document.folder / expand(settings.identity, where="signing.identity")
-    passphrase = reveal(settings.passphrase, where="signing.passphrase", folder=document.folder)
-    return signing.load_identity(path, passphrase.encode(), now=now)
-
-
-def _timestamps(document: PolicyDocument) -> signing.TimestampAuthority | None:
-    settings = document.policy.signing.timestamp if document.policy.signing else None
-    if settings is None:
-        return None
-    trust = document.folder / expand(settings.trust, where="signing.timestamp.trust")
-    url = expand(settings.url, where="signing.timestamp.url")
-    return signing.TimestampAuthority(url, verification.load_trust(trust))

@@ -323,25 +323,83 @@ def make_report(
         "report.pdf"
     ),
     identity: Annotated[
-        Path | None, typer.Option(help=f"PKCS#12 to sign with; passphrase in {PASSPHRASE}.")
+        Path | None, typer.Option(help=f"PKCS#12 or PEM to sign with; passphrase in {PASSPHRASE}.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Sign as the 'signing' of this policy says.")
     ] = None,
 ) -> None:
-    """Make the report again from evidence alone; unsigned unless an identity is given."""
+    """Make the report again from evidence alone; unsigned unless told who signs it."""
     with _reported():
         passphrase = _passphrase() if identity else None
-        signed = _module("offline").remake(evidence, to, identity, passphrase)
-        typer.echo(f"{to}: {'signed' if signed else 'not signed: give --identity to sign it'}")
+        signed = _module("offline").remake(evidence, to, identity, passphrase, policy)
+        hint = "not signed: give --policy or --identity to sign it"
+        typer.echo(f"{to}: {'signed' if signed else hint}")
 
 
 @app.command()
 def verify(
     report: Annotated[Path, typer.Argument(help="The PDF to verify.", metavar="REPORT_PDF")],
-    trust: Annotated[Path, typer.Option(help="Certificate to trust.", metavar="CA_PEM")],
+    trust: Annotated[
+        list[Path], typer.Option(help="Authority to trust; repeatable.", metavar="CA_PEM")
+    ],
+    trust_timestamps: Annotated[
+        list[Path] | None, typer.Option(help="Authority to trust for time.", metavar="CA_PEM")
+    ] = None,
+    trust_reviewers: Annotated[
+        list[Path] | None,
+        typer.Option(help="Authority to trust for countersignatures.", metavar="CA_PEM"),
+    ] = None,
+    crl: Annotated[
+        list[Path] | None, typer.Option("--crl", help="Revocation list; repeatable.")
+    ] = None,
+    signer: Annotated[
+        list[str] | None,
+        typer.Option(help="SHA-256 of a certificate that may sign; repeatable.", metavar="HEX"),
+    ] = None,
+    expect_estate: Annotated[str | None, typer.Option(help="Whose report it must be.")] = None,
+    not_older_than: Annotated[
+        str | None, typer.Option(help="How old it may be: 31d, 36h.", metavar="DURATION")
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option(help="The least level: B-B, B-T, B-LTA.", metavar="LEVEL")
+    ] = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="Where ledger.jsonl lies.", metavar="DIR")
+    ] = None,
 ) -> None:
-    """Verify a report strictly. Exit 0 only if it is authentic."""
+    """Verify a report strictly, offline. Exit 0 only if it is authentic and as expected."""
     with _reported():
-        authentic = _module("offline").verify_file(report, trust, typer.echo)
+        command = _module("verify_command")
+        given = command.Given(
+            tuple(trust),
+            tuple(trust_timestamps or ()),
+            tuple(trust_reviewers or ()),
+            tuple(crl or ()),
+            archive,
+        )
+        expected = command.expected(signer or (), expect_estate, not_older_than, level)
+        authentic = command.verify_file(report, given, expected, typer.echo)
     raise typer.Exit(0 if authentic else 1)
+
+
+@app.command()
+def countersign(
+    report: Annotated[Path, typer.Argument(help="The PDF reviewed.", metavar="REPORT_PDF")],
+    identity: Annotated[
+        Path, typer.Option(help=f"The reviewer's PKCS#12 or PEM; passphrase in {PASSPHRASE}.")
+    ],
+    trust: Annotated[Path, typer.Option(help="Whom to trust for it.", metavar="CA_PEM")],
+    trust_timestamps: Annotated[
+        Path | None, typer.Option(help="Whom to trust for time.", metavar="CA_PEM")
+    ] = None,
+) -> None:
+    """Put a reviewer's signature beside a report, which is verified first."""
+    with _reported():
+        done = _module("offline").countersign_file(
+            report, identity, _passphrase(), trust, trust_timestamps, typer.echo
+        )
+    raise typer.Exit(0 if done else 1)
 
 
 @ledger_app.command("verify")

@@ -16,6 +16,7 @@ A backup that cannot be restored is no exception but a result, so it is not in t
         ├── CatalogCorrupt
         ├── VaultBusy
         ├── LedgerCorrupt
+        ├── SigningFailed
         └── SandboxTrouble
 """
 
@@ -105,6 +106,10 @@ class VaultBusy(InfrastructureError):
 
 class LedgerCorrupt(InfrastructureError):
     """The archive's ledger of runs was damaged or edited, so no run can be entered in it."""
+
+
+class SigningFailed(InfrastructureError):
+    """Key, time-stamping authority or revocation service gave no signature of the level wanted."""
 
 
 class SandboxTrouble(InfrastructureError):

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from restoreproof.evidence_base import Duration, Record
+from restoreproof.signature_level import Level
 
 
 class Objectives(Record):
@@ -29,6 +30,8 @@ class PolicyRecord(Record):
     paper: Literal["A4", "letter"] = "A4"
     classification: str = ""
     """Who may read the report, in the organisation's own words."""
+    signature_level: Level = Level.B
+    """The PAdES level that the report is to be signed at, and no lower one."""
 
 
 class Package(Record):

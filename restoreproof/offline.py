@@ -1,26 +1,51 @@
-"""What needs nothing but files: make a report again from evidence, verify a report."""
+"""What needs nothing but files: make a report again from evidence, countersign a report."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from restoreproof import evidence, sidecars, signing, verification
+from restoreproof import countersignatures, evidence, signing, verification
 from restoreproof.clock import system_clock
-from restoreproof.errors import OutputUnwritable, UserError
+from restoreproof.errors import IdentityUnusable, OutputUnwritable, UserError
+from restoreproof.identities import load_identity
+from restoreproof.signing import PLAIN, Means
 from restoreproof.storage import write_once
-from restoreproof.wording import headline
+from restoreproof.verification import load_trust
+from restoreproof.verify_command import read
 
 
-def remake(source: Path, to: Path, identity: Path | None, passphrase: str | None) -> bool:
+def remake(
+    source: Path,
+    to: Path,
+    identity: Path | None,
+    passphrase: str | None,
+    policy: Path | None = None,
+) -> bool:
     """Write the report of stored evidence, as HTML if the name says so.
 
-    Return whether it was signed. Raise UserError.
+    A policy signs it as an audit would. Return whether it was signed. Raise UserError,
+    SigningFailed.
     """
     mend = "give the evidence.json of a run"
-    found = evidence.parse(_read(source, mend), where=str(source))
+    found = evidence.parse(read(source, mend), where=str(source))
     now = system_clock()
-    signer = (
-        signing.load_identity(identity, (passphrase or "").encode(), now=now) if identity else None
-    )
+    signer, means = None, PLAIN
+    if policy:
+        # Loads every engine, which an unsigned report can do without.
+        from restoreproof import policy_file, signing_policy  # noqa: PLC0415
+
+        document = policy_file.read_policy(policy)
+        signer = signing_policy.open_identity(document, now)
+        means = signing_policy.means_of(document)
+        signing_policy.check_revocation(signer, means, now)
+    elif identity:
+        signer = load_identity(identity, (passphrase or "").encode(), now=now)
+    # The evidence says the level, and so does what is printed.
+    level = found.policy.signature_level
+    means = Means(level, means.timestamps, means.lists)
+    if signer and level.needs_timestamps and means.timestamps is None:
+        problem = f"the evidence says that its report is signed at level {level}"
+        mend = "give --policy with the policy whose 'signing' names a time-stamping authority"
+        raise UserError(problem, where=str(source), mend=mend)
     if to.exists():
         raise _taken(to)
     # Verifying needs no typesetting library, so only this function loads it.
@@ -29,7 +54,7 @@ def remake(source: Path, to: Path, identity: Path | None, passphrase: str | None
     if to.suffix == ".html":
         content = report.page(found, screen=True).encode()
     elif signer:
-        content = signing.sign(report.render(found), signer, now=now)
+        content = signing.sign(report.render(found), signer, now=now, means=means)
     else:
         content = report.render(found)
     try:
@@ -42,54 +67,33 @@ def remake(source: Path, to: Path, identity: Path | None, passphrase: str | None
     return signer is not None and to.suffix != ".html"
 
 
-def verify_file(path: Path, trust: Path, tell: Callable[[str], None]) -> bool:
-    """Verify a report and tell what was proved. Raise UserError if a file cannot be read."""
-    pdf = _read(path, "give the path of a report.pdf")
-    try:
-        proved = verification.verify(pdf, verification.load_trust(trust), now=system_clock())
-    except verification.NotAuthentic as reason:
-        tell(f"NOT AUTHENTIC: {path}: {reason}")
-        return False
-    run = proved.evidence.run
-    assert proved.evidence.seal is not None
-    tell(f"AUTHENTIC: {path}")
-    tell(f"  report     run {run.id} of the estate {proved.evidence.policy.estate}")
-    tell(f"  verdict    {headline(proved.evidence.verdict)}: {proved.evidence.verdict_reason}")
-    tell(f"  signed by  {proved.signer} (certificate SHA-256 {proved.signer_fingerprint})")
-    tell(f"  signed at  {proved.signed_at:%Y-%m-%d %H:%M:%S} UTC, by the signer's own clock")
-    tell(f"  level      {proved.level}; every byte of the file is covered")
-    tell(f"  evidence   attached, seal sha256:{proved.evidence.seal.digest} confirmed")
-    if place := proved.evidence.ledger:
-        tell(f"  ledger     entry {place.sequence}, after the entry with hash {place.previous}")
-    tell(f"  file       sha256:{proved.file_sha256}")
-    its_own = _tell_of_sidecars(path, proved, tell)
-    tell("  not proved: that the signer's clock was right; whether the certificate was revoked")
-    return its_own
-
-
-def _tell_of_sidecars(
-    path: Path, proved: verification.Authenticity, tell: Callable[[str], None]
+def countersign_file(
+    report: Path,
+    identity: Path,
+    passphrase: str,
+    trust: Path,
+    timestamps: Path | None,
+    tell: Callable[[str], None],
 ) -> bool:
-    """Tell whether the files beside a report are its own. True also where there are none."""
-    folder = path.parent
-    if path.name != sidecars.REPORT or not (folder / sidecars.CHECKSUMS).exists():
-        tell("  not proved: files beside the report, as it does not lie in the folder of its run")
-        return True
-    problems = list(sidecars.problems(folder, proved.certificate, proved.evidence))
-    for problem in problems:
-        tell(f"NOT ITS OWN: {folder}: {problem}")
-    if not problems:
-        tell(f"  beside     every file of {sidecars.CHECKSUMS} is the one that the signer attested")
-    return not problems
+    """Have a reviewer sign a report that is authentic; False if it is not. Raise UserError."""
+    now = system_clock()
+    pdf = read(report, "give the path of a report.pdf")
+    stamps = load_trust(timestamps) if timestamps else ()
+    try:
+        found = verification.verify(pdf, load_trust(trust), now=now, timestamp_trust=stamps)
+    except verification.NotAuthentic as reason:
+        tell(f"NOT AUTHENTIC: {report}: {reason}")
+        return False
+    reviewer = load_identity(identity, passphrase.encode(), now=now)
+    if reviewer.fingerprint == found.signature.fingerprint:
+        problem = "this identity signed the report itself"
+        mend = "countersign with the reviewer's own identity"
+        raise IdentityUnusable(problem, where=str(identity), mend=mend)
+    path = countersignatures.countersign(report, pdf, reviewer, now=now)
+    tell(f"{path}: {reviewer.certificate.subject.rfc4514_string()} countersigned {report}")
+    return True
 
 
 def _taken(to: Path) -> OutputUnwritable:
     mend = "name another file with --to"
     return OutputUnwritable("there is a file already", where=str(to), mend=mend)
-
-
-def _read(path: Path, mend: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=str(path), mend=mend) from None

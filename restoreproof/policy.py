@@ -30,7 +30,8 @@ from restoreproof import controls, engines
 from restoreproof.durations import DURATION, Duration, parse_duration
 from restoreproof.engines.contract_exercise import Criterion
 from restoreproof.own_commands import Commands
-from restoreproof.references import Secret, SourceModel
+from restoreproof.references import SourceModel
+from restoreproof.signing_settings import Signing
 from restoreproof.sizes import Size
 
 COVERAGE_KINDS = ("data", "configuration", "logs", "playbook", "inventory")
@@ -189,21 +190,6 @@ class Vault(PolicyModel):
     host: str = ""
     off_site_copy: str = ""
     encryption: str = ""
-
-
-class Timestamp(SourceModel):
-    """A time-stamping authority (RFC 3161), and the file of certificates that vouch for it."""
-
-    url: str = Field(pattern=r"^https?://")
-    trust: str
-
-
-class Signing(PolicyModel):
-    """The identity that signs reports: a PKCS#12 file and a reference to its passphrase."""
-
-    identity: str
-    passphrase: Secret
-    timestamp: Timestamp | None = None
 
 
 class Report(PolicyModel):

@@ -131,6 +131,7 @@ def _policy(run: AuditRun) -> PolicyRecord:
         restoration_criteria=tuple(one.text for one in run.policy.restoration_criteria),
         frameworks=run.policy.report.frameworks,
         paper=run.policy.report.paper,
+        signature_level=run.means.level,
         classification=run.policy.report.classification,
     )
 

@@ -11,8 +11,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
-from weasyprint import HTML, Attachment
+from weasyprint import HTML, Attachment, Document
 from weasyprint.urls import URLFetcher
 
 from restoreproof import controls, oscal, report_parts, templates, wording
@@ -22,8 +23,9 @@ from restoreproof.pictures.coverage import coverage
 from restoreproof.pictures.detection import detection
 from restoreproof.pictures.recovery_points import recovery_points
 from restoreproof.pictures.trend import this_run, trend
+from restoreproof.signature_level import Level
 from restoreproof.verdicts import Verdict
-from restoreproof.wording import ATTACHMENT, LEVEL
+from restoreproof.wording import ATTACHMENT
 
 
 def render(evidence: Evidence) -> bytes:
@@ -52,6 +54,7 @@ def render(evidence: Evidence) -> bytes:
             pdf_tags=True,
             attachments=[attachment],
             pdf_identifier=hashlib.sha256(evidence.seal.digest.encode()).digest()[:16],
+            finisher=_plain if evidence.policy.signature_level is Level.LTA else None,
         )
     return pdf
 
@@ -84,10 +87,20 @@ def page(evidence: Evidence, *, screen: bool = False) -> str:
         oscal_name=oscal.NAME,
         oscal_digest=hashlib.sha256(oscal.assessment_results(evidence)).hexdigest(),
         keywords=wording.keywords(evidence),
-        level=LEVEL,
+        level=wording.level(evidence),
         attachment=ATTACHMENT,
         Verdict=Verdict,
     )
+
+
+def _plain(_: Document, pdf: Any) -> None:
+    """Leave objects outside object streams.
+
+    A report that is stamped after it was signed has two revisions, and comparing them takes
+    pyHanko minutes where every object has to be unpacked anew.
+    """
+    write = pdf.write
+    pdf.write = lambda output, version, identifier, _: write(output, version, identifier)
 
 
 @contextmanager

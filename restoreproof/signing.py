@@ -1,84 +1,45 @@
-"""Make a signing identity and sign a report: PAdES B-B, certified, no change allowed after.
+"""Sign a report: PAdES, certified, no change allowed after; at the level asked for or not at all.
 
-An identity is a PKCS#12 file (``signer.p12``) and the certificate of the authority that
-vouches for it (``ca.pem``), which is all that an auditor needs to have. The level is B-B: the
-time in the signature is the signer's own claim, and the report says so.
+At level B-B the time in the signature is the signer's own claim. At B-T a time-stamping authority
+says when the signature was there. At B-LTA the report also carries that nobody had revoked the
+signer then, under a time stamp over the whole document.
 """
 
 import asyncio
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime
 
+from asn1crypto import cms, crl
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import pkcs12
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.writer import BasePdfFileWriter
 from pyhanko.sign import signers
 from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter
-from pyhanko.sign.signers.pdf_signer import PdfSigningSession
+from pyhanko.sign.signers.pdf_signer import (
+    DSSContentSettings,
+    PdfSigningSession,
+    PdfTimeStamper,
+    SigDSSPlacementPreference,
+)
+from pyhanko.sign.timestamps.requests_client import RequestsHTTPTimeStamper
+from pyhanko_certvalidator import ValidationContext
 
-from restoreproof.errors import IdentityUnusable, OutputUnwritable
-from restoreproof.storage import write_once
+from restoreproof.errors import RestoreProofError, SigningFailed
+from restoreproof.identities import Identity, load_identity
+from restoreproof.keygen import LIFETIME, IdentityFiles, create_identity
+from restoreproof.revocation import SIGNS_DOCUMENTS, asking_context
+from restoreproof.signature_level import Level
+
+__all__ = [
+    "FIELD", "LIFETIME", "PLAIN", "TIMESTAMP_FIELD", "Identity", "IdentityFiles", "Means",
+    "TimestampAuthority", "create_identity", "load_identity", "sign",
+]  # fmt: skip
 
 FIELD = "ReportSignature"
-LIFETIME = timedelta(days=5 * 365)
-CLOCK_TOLERANCE = timedelta(hours=1)
-
-# RFC 9336 has a purpose for signing documents. NSS, and so pdfsig, does not know it, and calls
-# a certificate without emailProtection "not approved".
-DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
-PURPOSES = (DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION)
-
-
-@dataclass(frozen=True)
-class IdentityFiles:
-    """Where a new identity was written."""
-
-    ca: Path
-    signer: Path
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A key that signs, with its certificate and the certificates that vouch for it."""
-
-    source: str
-    certificate: x509.Certificate
-    authorities: tuple[x509.Certificate, ...]
-    signer: signers.SimpleSigner
-
-    @property
-    def trust(self) -> tuple[x509.Certificate, ...]:
-        """What a reader has to trust: the authorities in the file, or the signer itself."""
-        return self.authorities or (self.certificate,)
-
-    @property
-    def fingerprint(self) -> str:
-        """Lower-case hex SHA-256 of the signer's certificate."""
-        return self.certificate.fingerprint(hashes.SHA256()).hex()
-
-    def sign_bytes(self, content: bytes) -> bytes:
-        """A raw signature over content, with SHA-256."""
-        signature: bytes = asyncio.run(self.signer.async_sign_raw(content, "sha256"))
-        return signature
-
-    def require_valid(self, now: datetime) -> None:
-        """Raise IdentityUnusable if the certificate is not valid at this instant."""
-        begin, end = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
-        mend = "use a valid identity, or make one for trying out with: restoreproof keygen DIR"
-        if now < begin:
-            problem = f"the signer's certificate is not valid before {begin:%Y-%m-%d %H:%M} UTC"
-            raise IdentityUnusable(problem, where=self.source, mend=mend)
-        if now > end:
-            problem = f"the signer's certificate expired on {end:%Y-%m-%d %H:%M} UTC"
-            raise IdentityUnusable(problem, where=self.source, mend=mend)
+TIMESTAMP_FIELD = "ReportTimestamp"
+TIMEOUT_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -89,84 +50,120 @@ class TimestampAuthority:
     trust: tuple[x509.Certificate, ...]
 
 
-def create_identity(folder: Path, passphrase: bytes, *, now: datetime) -> IdentityFiles:
-    """Write a small authority and a signer into a folder, for trying out.
+@dataclass(frozen=True)
+class Means:
+    """What there is besides the key: who stamps times, and which revocation lists are at hand."""
 
-    The authority's private key is not kept, so it can never vouch for anybody else. Nothing
-    is overwritten. Raise IdentityUnusable if an identity is there or the passphrase is empty,
-    OutputUnwritable if the folder cannot be written.
-    """
-    files = IdentityFiles(ca=folder / "ca.pem", signer=folder / "signer.p12")
-    if not passphrase:
-        mend = "set a passphrase that is not empty"
-        raise IdentityUnusable("the passphrase is empty", where=str(files.signer), mend=mend)
-    for path in (files.ca, files.signer):
-        if path.exists():
-            mend = "choose another folder, or keep using this identity"
-            raise IdentityUnusable("an identity is there already", where=str(path), mend=mend)
+    level: Level = Level.B
+    timestamps: TimestampAuthority | None = None
+    lists: tuple[crl.CertificateList, ...] = field(default=(), repr=False)
 
-    authority, secret_file = _new_key_material(passphrase, now)
-
-    with _writable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_once(files.signer, secret_file, mode=0o600)
-        write_once(files.ca, authority, mode=0o644)
-    return files
+    @property
+    def timestamp_trust(self) -> tuple[x509.Certificate, ...]:
+        """Who is trusted for time stamps."""
+        return self.timestamps.trust if self.timestamps else ()
 
 
-def load_identity(p12: Path, passphrase: bytes, *, now: datetime) -> Identity:
-    """Read an identity that is valid at this instant. Raise IdentityUnusable otherwise."""
-    try:
-        content = p12.read_bytes()
-    except OSError as error:
-        problem = f"the signing identity cannot be read: {error.strerror}"
-        mend = "give the path of a PKCS#12 file, or make one with: restoreproof keygen DIR"
-        raise IdentityUnusable(problem, where=str(p12), mend=mend) from None
-    try:
-        key, certificate, authorities = pkcs12.load_key_and_certificates(
-            content, passphrase or None
-        )
-    except ValueError:
-        problem = "wrong passphrase, or not a PKCS#12 file"
-        mend = "check the passphrase and the file"
-        raise IdentityUnusable(problem, where=str(p12), mend=mend) from None
-    if key is None or certificate is None:
-        problem = "the PKCS#12 file holds no private key with its certificate"
-        mend = "export key and certificate together"
-        raise IdentityUnusable(problem, where=str(p12), mend=mend)
-
-    signer = signers.SimpleSigner.load_pkcs12_data(
-        content, other_certs=[], passphrase=passphrase or None
-    )
-    identity = Identity(
-        source=str(p12),
-        certificate=certificate,
-        authorities=tuple(authorities),
-        signer=signer,
-    )
-    identity.require_valid(now)
-    return identity
+PLAIN = Means()
 
 
-def sign(pdf: bytes, identity: Identity, *, now: datetime) -> bytes:
-    """Certify a PDF so that no change to it is allowed. Raise IdentityUnusable if expired.
+def sign(pdf: bytes, identity: Identity, *, now: datetime, means: Means = PLAIN) -> bytes:
+    """Certify a PDF so that no change to it is allowed.
 
     The field is invisible: a visible stamp proves nothing to the eye, and its font would have
-    to be embedded anew for the file to stay PDF/A.
+    to be embedded anew for the file to stay PDF/A. Raise IdentityUnusable if the identity is out
+    of its time, SigningFailed if the level cannot be had: none is ever lowered.
     """
     identity.require_valid(now)
+    timestamper = _timestamper(means)
+    try:
+        return asyncio.run(_signed(pdf, identity, now, means, timestamper))
+    except RestoreProofError:
+        raise
+    except Exception as error:  # validators and fetchers raise anything
+        problem = f"no signature of level {means.level} could be made: {error}"
+        mend = "mend the cause, or have the policy promise another level"
+        raise SigningFailed(problem, where=identity.source, mend=mend) from error
+
+
+async def _signed(
+    pdf: bytes,
+    identity: Identity,
+    now: datetime,
+    means: Means,
+    timestamper: "_Timestamper | None",
+) -> bytes:
+    if means.level is not Level.LTA:
+        return await _certified(pdf, identity, now, timestamper, None)
+    assert timestamper is not None
+    trust = (*identity.trust, *means.timestamp_trust)
+    context = asking_context(trust, now, means.lists, proven=True)
+    async with aclosing(context):
+        signed = await _certified(pdf, identity, now, timestamper, context)
+        stamped: io.BytesIO = await PdfTimeStamper(
+            timestamper, field_name=TIMESTAMP_FIELD, readable_field_name="Time stamp of the report"
+        ).async_timestamp_pdf(_QuietWriter(io.BytesIO(signed)), "sha256", embed_roots=False)
+    return stamped.getvalue()
+
+
+async def _certified(
+    pdf: bytes,
+    identity: Identity,
+    now: datetime,
+    timestamper: "_Timestamper | None",
+    context: ValidationContext | None,
+) -> bytes:
+    # What tells of revocation goes under the signature itself, so that nothing but a time stamp
+    # ever follows it.
+    together = DSSContentSettings(
+        include_vri=False, placement=SigDSSPlacementPreference.TOGETHER_WITH_SIGNATURE
+    )
     metadata = signers.PdfSignatureMetadata(
         field_name=FIELD,
         subfilter=SigSeedSubFilter.PADES,
         md_algorithm="sha256",
         certify=True,
         docmdp_permissions=MDPPerm.NO_CHANGES,
+        signer_key_usage=SIGNS_DOCUMENTS,
+        validation_context=context,
+        embed_validation_info=context is not None,
+        dss_settings=together,
     )
-    field = SigFieldSpec(FIELD, readable_field_name="Digital signature of the report")
-    signer = _ClockedSigner(metadata, identity.signer, new_field_spec=field)
+    spec = SigFieldSpec(FIELD, readable_field_name="Digital signature of the report")
+    signer = _ClockedSigner(metadata, identity.signer, timestamper=timestamper, new_field_spec=spec)
     signer.signing_time = now
-    signed: io.BytesIO = asyncio.run(signer.async_sign_pdf(_QuietWriter(io.BytesIO(pdf))))
+    signed: io.BytesIO = await signer.async_sign_pdf(_QuietWriter(io.BytesIO(pdf)))
     return signed.getvalue()
+
+
+def _timestamper(means: Means) -> "_Timestamper | None":
+    if not means.level.needs_timestamps:
+        return None
+    if means.timestamps is None:
+        problem = f"level {means.level} needs a time-stamping authority, and none is named"
+        mend = "name one in the policy: signing.timestamp with url and trust"
+        raise SigningFailed(problem, mend=mend)
+    return _Timestamper(means.timestamps.url, means.level)
+
+
+class _Timestamper(RequestsHTTPTimeStamper):
+    """Asks a time-stamping authority; whatever goes wrong there is one line."""
+
+    def __init__(self, url: str, level: Level) -> None:
+        super().__init__(url, timeout=TIMEOUT_SECONDS)  # type: ignore[no-untyped-call]
+        self.level = level
+
+    async def async_timestamp(self, message_digest: bytes, md_algorithm: str) -> cms.ContentInfo:
+        try:
+            return await super().async_timestamp(message_digest, md_algorithm)
+        except Exception as error:  # noqa: BLE001  # an answer that is none breaks anything
+            reason = error.__cause__ or error
+            problem = (
+                f"the time-stamping authority gave no time stamp ({type(reason).__name__}),"
+                f" and level {self.level} is not lowered"
+            )
+            mend = "see that it answers"
+            raise SigningFailed(problem, where=self.url, mend=mend) from None
 
 
 class _ClockedSigner(signers.PdfSigner):
@@ -187,93 +184,3 @@ class _QuietWriter(IncrementalPdfFileWriter):
 
     def _update_meta(self) -> None:
         pass
-
-
-@contextmanager
-def _writable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        mend = "choose a folder that can be written"
-        raise OutputUnwritable(
-            f"the identity cannot be written: {error.strerror}", where=str(folder), mend=mend
-        ) from None
-
-
-def _new_key_material(passphrase: bytes, now: datetime) -> tuple[bytes, bytes]:
-    """The authority's certificate as PEM and the signer as PKCS#12."""
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    signer_key = ec.generate_private_key(ec.SECP256R1())
-    # The authority's name is unique, because validators mistake two authorities of one name
-    # but of different keys for each other.
-    mark = f"{x509.random_serial_number():x}"[:8]
-    authority_name = _name(f"RestoreProof trial authority {mark}")
-    authority_id = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
-
-    authority = (
-        _builder(authority_name, authority_name, authority_key.public_key(), now)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
-        .add_extension(authority_id, critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    signer = (
-        _builder(
-            _name(f"RestoreProof trial signer {mark}"), authority_name, signer_key.public_key(), now
-        )
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(digital_signature=True, content_commitment=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(PURPOSES), critical=False)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(signer_key.public_key()), critical=False
-        )
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_id),
-            critical=False,
-        )
-        .sign(authority_key, hashes.SHA256())
-    )
-
-    encryption = serialization.BestAvailableEncryption(passphrase)
-    secret_file = pkcs12.serialize_key_and_certificates(
-        b"RestoreProof", signer_key, signer, [authority], encryption
-    )
-    return authority.public_bytes(serialization.Encoding.PEM), secret_file
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_TOLERANCE)
-        .not_valid_after(now + LIFETIME)
-    )
-
-
-def _key_usage(
-    *,
-    digital_signature: bool = False,
-    content_commitment: bool = False,
-    key_cert_sign: bool = False,
-    crl_sign: bool = False,
-) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        content_commitment=content_commitment,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=key_cert_sign,
-        crl_sign=crl_sign,
-        encipher_only=False,
-        decipher_only=False,
-    )

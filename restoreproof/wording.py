@@ -11,7 +11,6 @@ from restoreproof.evidence import Evidence
 from restoreproof.verdicts import Verdict
 
 ATTACHMENT = "evidence.json"
-LEVEL = "PAdES B-B"
 
 HEADLINES = {
     Verdict.PASSED: "COMPLIANT",
@@ -50,6 +49,11 @@ def headline(verdict: Verdict) -> str:
 def sign(verdict: Verdict) -> str:
     """One character that tells verdicts apart without colour."""
     return SIGNS[verdict]
+
+
+def level(evidence: Evidence) -> str:
+    """The level that the report of this evidence is signed at."""
+    return f"PAdES {evidence.policy.signature_level}"
 
 
 def keywords(evidence: Evidence) -> str:

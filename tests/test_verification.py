@@ -21,6 +21,7 @@ __all__ = ["signed"]
 
 from restoreproof import report, wording
 from restoreproof.errors import UserError
+from restoreproof.signature_level import Level
 from restoreproof.signing import (
     FIELD,
     LIFETIME,
@@ -55,9 +56,9 @@ def test_signed_report_is_authentic(signed: Signed) -> None:
     found = verify(signed.pdf, signed.trust, now=NOW + timedelta(days=400))
 
     assert found.evidence == signed.evidence
-    assert found.signer_fingerprint == signed.identity.fingerprint
+    assert found.signature.fingerprint == signed.identity.fingerprint
     assert found.signed_at == NOW
-    assert found.level == "PAdES B-B"
+    assert found.signature.level is Level.B
     assert len(found.file_sha256) == 64
 
 
