@@ -52,6 +52,8 @@ def test_any_version_can_be_viewed(restored, seed, observe):
     said = f"viewed {len(viewed)} of {len(commits)} versions, {files} files"
     if not sample:
         said = f"{NO_VERSION}, as was recorded" if recorded == 0 else "no version came back"
+    elif recorded is None:
+        said += "; no trees were recorded to hold them against"
     if differing:
         said = f"not as recorded: {', '.join(one[:12] for one in differing[:5])}"
     observe(seen=said, **noted)

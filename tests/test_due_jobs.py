@@ -185,7 +185,7 @@ def test_repair_enters_what_a_killed_job_could_not(harbour: Harbour) -> None:
     assert isinstance(entry, CatalogEntry)
     assert entry.entered_late
     (backup,) = harbour.vault.backups("playbooks")
-    assert backup.damage() == (2, ())
+    assert backup.damage() == (4, ())
     (aside,) = harbour.vault.root.glob("catalog.jsonl.torn-*")
     assert aside.read_bytes() == torn
     assert [line.partition(":")[0] for line in told] == ["the catalog's end had broken off", entry.backup]  # fmt: skip  # noqa: E501

@@ -37,8 +37,8 @@ class Git(Engine[GitSource]):
     kinds = frozenset({"full", "incremental"})
     writes_out = "all"
     source_model = GitSource
-    plays = True
     restores_instants = False
+    plays = True
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         return (
@@ -68,13 +68,13 @@ class Git(Engine[GitSource]):
 
     def load(self, restored: Restored, backup: BackupToRestore) -> None:
         assert isinstance(restored, RestoredGit)
-        restored.take_bundle(backup, increment=False)
+        restored.unpack(backup, increment=False)
 
     def replay(
         self, restored: Restored, increment: BackupToRestore, until: Until | None = None
     ) -> None:
         assert isinstance(restored, RestoredGit)
-        restored.take_bundle(increment, increment=True)
+        restored.unpack(increment, increment=True)
 
     def living(
         self, restored: Restored, context: SourceContext

@@ -48,18 +48,16 @@ class RestoredGit(Restored):
         self.server_version = run_git(["version"]).strip()
         self.identity = str(folder)
         self.limits = FOLDER
-        self.object_format = "sha1"
         self._recorded: list[Path] = []
 
-    def take_bundle(self, backup: BackupToRestore, *, increment: bool) -> None:
+    def unpack(self, backup: BackupToRestore, *, increment: bool) -> None:
         """Add what a backup holds, and stand where it was taken. Raise RestoreFailed."""
         references = References.parse(b"".join(backup.read(REFERENCES)))
         try:
-            if not increment or references.object_format != self.object_format:
+            if not increment or references.object_format != self.references().object_format:
                 # Cloned empty, a repository does not tell its format; the next backup does.
                 shutil.rmtree(self.repository, ignore_errors=True)
-                self.object_format = references.object_format
-                init = ["init", "--quiet", "--bare", f"--object-format={self.object_format}"]
+                init = ["init", "--quiet", "--bare", f"--object-format={references.object_format}"]
                 run_git([*init, str(self.repository)])
             if BUNDLE in backup.names:
                 bundled = self._unbundle(backup)
@@ -159,7 +157,12 @@ class RestoredGit(Restored):
             return tuple(map(objects.view, commits))
 
     def differing(self, viewed: Sequence[Version]) -> tuple[str, ...]:
-        """Versions whose tree is another than the backup recorded, or not recorded at all."""
+        """Versions whose tree is another than the backup recorded, or not recorded at all.
+
+        Of a backup that somebody else's commands made nothing is recorded, and nothing differs.
+        """
+        if not self._recorded:
+            return ()
         wanted = {version.commit.encode(): version for version in viewed}
         found: set[str] = set()
         for record in self._recorded:
@@ -225,8 +228,10 @@ class RestoredGit(Restored):
         every = [one for one in found.values() if one is not None]
         return verify(self.repository, every, signers, self.folder)
 
-    def recorded(self) -> int:
-        """How many commits the backup recorded."""
+    def recorded(self) -> int | None:
+        """How many commits the backup recorded; None if it records none."""
+        if not self._recorded:
+            return None
         return sum(record.read_bytes().count(b"\n") for record in self._recorded)
 
     def _head_tree(self, objects: Objects) -> str:
@@ -234,8 +239,9 @@ class RestoredGit(Restored):
 
     @contextmanager
     def _reading(self) -> Iterator[Objects]:
+        object_format = self.references().object_format
         try:
-            with reading(self.repository, self.object_format) as objects:
+            with reading(self.repository, object_format) as objects:
                 yield objects
         except GitCommandError as error:
             raise RestoreFailed(words(error)) from None
