@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from restoreproof import recovery_objectives
-from restoreproof.command_engine import OwnCommands
 from restoreproof.contradictions import Planned, Ruling, known_durations, rulings
 from restoreproof.earlier_runs import EarlierRuns
 from restoreproof.engines.contract import (
@@ -25,7 +24,7 @@ from restoreproof.evidence_negative_control import NegativeControlRecord
 from restoreproof.images import Image
 from restoreproof.jobs import JobResult, base_for_next, run_job, seal_stream
 from restoreproof.outcomes import RestoreFailed
-from restoreproof.policy import Audit, Component, Objectives, Retention, Schedule
+from restoreproof.policy import Audit, Component, Objectives
 from restoreproof.recovery_objectives import Disaster
 from restoreproof.references import SourceModel
 from restoreproof.restore import (
@@ -43,10 +42,11 @@ from restoreproof.schedule import last_due
 from restoreproof.standing import Standing
 from restoreproof.stream_store import StreamStore
 from restoreproof.vault import StoredBackup, Vault
+from restoreproof.wanted import Wanted
 
 
 @dataclass
-class ComponentAudit:
+class ComponentAudit(Wanted):
     """Everything that a run knows of one component."""
 
     name: str
@@ -200,46 +200,6 @@ class ComponentAudit:
         return attempt.restored.newest_heartbeat(self.component.source)
 
     @property
-    def plays_corruption(self) -> bool:
-        """Whether it is played that content is corrupted."""
-        return "corruption" in self.criteria
-
-    @property
-    def plays_deletion(self) -> bool:
-        """Whether it is played that a part is deleted."""
-        return "deletion" in self.criteria
-
-    @property
-    def plays_failure(self) -> bool:
-        """Whether it is played that server and disk are gone."""
-        return "failure" in self.criteria
-
-    @property
-    def makes_backups(self) -> bool:
-        """Whether jobs of ours make its backups; else they are made elsewhere and found."""
-        return not isinstance(self.engine, OwnCommands) or self.engine.makes_backups
-
-    @property
-    def schedule(self) -> Schedule | None:
-        """When the policy wants backups made."""
-        return self.component.schedule
-
-    @property
-    def has_heartbeat(self) -> bool:
-        """Whether the policy names a heartbeat of this component."""
-        return getattr(self.component.source, "heartbeat", None) is not None
-
-    @property
-    def joins_source(self) -> bool:
-        """Whether the policy wants the restored server to join its source."""
-        return bool(getattr(self.component.source, "join_as_replica", False))
-
-    @property
-    def names_signers(self) -> bool:
-        """Whether the policy names keys that tags and commits are signed with."""
-        return bool(getattr(self.component.source, "signers", ""))
-
-    @property
     def rpo_promised(self) -> Measure:
         """The loss that the schedule allows."""
         return recovery_objectives.promised_rpo(self.planned)
@@ -273,11 +233,6 @@ class ComponentAudit:
         """Whether the policy says in days and in another way what is kept."""
         return self.planned.limits_retention_twice
 
-    @property
-    def plans_audits(self) -> bool:
-        """Whether the policy says when audits run."""
-        return self.audits.schedule is not None
-
     def ruling(self, rule: str) -> Ruling | None:
         """What a rule says of the policy; None if it does not apply."""
         return next((one for one in rulings(self.planned) if one.rule == rule), None)
@@ -303,26 +258,6 @@ class ComponentAudit:
             own_jobs=frozenset(job.started_at for job in self.jobs),
             check_within=self.check_within,
         )
-
-    @property
-    def retention(self) -> Retention | None:
-        """How long the policy has backups kept."""
-        return self.component.retention
-
-    @property
-    def controls_negatively(self) -> bool:
-        """Whether the policy wants to see that the checks can fail."""
-        return self.control_budget > timedelta()
-
-    @property
-    def lets_go(self) -> bool:
-        """Whether the policy has backups removed by and by."""
-        return self.retention is not None and self.retention.until is None
-
-    @property
-    def checks_by_turns(self) -> bool:
-        """Whether the policy has stored bytes checked by turns, and not all in every run."""
-        return self.check_within > timedelta()
 
     def attempts_of(self, backup: StoredBackup) -> tuple[RestoreAttempt, ...]:
         """The restores of a backup in this run."""
@@ -380,18 +315,6 @@ class ComponentAudit:
     def stream_problems(self) -> tuple[str, ...]:
         """What kept streamed changes from becoming a backup."""
         return tuple(job.problem for job in self.jobs if job.kind == STREAMED and job.problem)
-
-    @property
-    def streams(self) -> bool:
-        """Whether the policy wants changes stored as they happen and the engine does it."""
-        planned = self.schedule is not None and self.schedule.continuous
-        return planned and STREAMED in self.engine.kinds
-
-    @property
-    def wants_increments(self) -> bool:
-        """Whether the policy wants increments and the engine makes them."""
-        planned = self.schedule is not None and self.schedule.incremental is not None
-        return planned and "incremental" in self.engine.kinds
 
     @property
     def last_increment_due(self) -> datetime:
