@@ -364,7 +364,7 @@ SCENARIOS = (
         "CRT-002",
         GIT,
         "copy's backup without the branch that is deleted",
-        "couldn't find remote ref refs/heads/monitor-backups",
+        "couldn't find remote ref refs/heads/heartbeat",
         tampering="lack_branch",
         also=frozenset({"CRT-001"}),
     ),

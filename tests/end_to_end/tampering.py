@@ -131,7 +131,7 @@ def without(reference: str) -> Callable[[VaultCopy, StoredBackup], None]:
 
 SPOILING = {
     "lack_main": (1, without("refs/heads/main")),
-    "lack_branch": (1, without("refs/heads/monitor-backups")),
+    "lack_branch": (1, without("refs/heads/heartbeat")),
     "flip_last": (2, lambda copy, backup: copy.flip_byte(backup, BUNDLE)),
 }
 if os.environ.get("TAMPERING") in SPOILING:
