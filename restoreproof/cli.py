@@ -1,23 +1,17 @@
 """The command line: arguments and exit codes; the work is done elsewhere."""
 
-import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from restoreproof import __version__
-from restoreproof.errors import RestoreProofError, UserError
+from restoreproof import __version__, cli_reports
+from restoreproof.cli_program import ARCHIVE, module, reported
+from restoreproof.errors import UserError
 from restoreproof.progress import Progress
-
-INTERRUPTED = 130
-PASSPHRASE = "RESTOREPROOF_PASSPHRASE"  # noqa: S105  # the name of a variable
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -27,15 +21,9 @@ policy_app = typer.Typer(no_args_is_help=True, help="Work with policies.")
 app.add_typer(policy_app, name="policy")
 catalog_app = typer.Typer(no_args_is_help=True, help="Work with a vault's catalog.")
 app.add_typer(catalog_app, name="catalog")
-ledger_app = typer.Typer(no_args_is_help=True, help="Work with the ledger of all runs.")
-app.add_typer(ledger_app, name="ledger")
 
 PolicyArgument = Annotated[Path, typer.Argument(help="The policy file.", metavar="POLICY")]
 OutOption = Annotated[Path, typer.Option("--out", help="Where reports land.", metavar="DIR")]
-ARCHIVE = Path("reports/archive")
-ArchiveOption = Annotated[
-    Path, typer.Option("--archive", help="Where reports landed.", metavar="DIR")
-]
 
 
 class ScheduleFormat(StrEnum):
@@ -64,25 +52,6 @@ def _terminate(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Errors raised on purpose as their lines, without a traceback, with their exit code."""
-    try:
-        yield
-    except RestoreProofError as error:
-        for line in error.lines():
-            typer.echo(line, err=True)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted: nothing was left behind", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _module(name: str) -> Any:
-    # Imported when it is needed: `verify` needs neither Docker nor a database library.
-    return import_module(f"restoreproof.{name}")
-
-
 @app.callback(invoke_without_command=True)
 def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
@@ -100,8 +69,8 @@ def demo(
     ] = False,
 ) -> None:
     """Play a week of the sample estate Agama, a failure and the audit, to a signed report."""
-    with _reported():
-        _module("demo.command").play(out, Progress(), mended=mended)
+    with reported():
+        module("demo.command").play(out, Progress(), mended=mended)
 
 
 @app.command()
@@ -119,9 +88,9 @@ def audit(
     ] = None,
 ) -> None:
     """Back up, restore, prove, and report. Exit 0 compliant, 1 not, 2 mistake, 3 cannot tell."""
-    with _reported():
-        plugin = _module("plugin")
-        options = _module("audit").AuditOptions(
+    with reported():
+        plugin = module("plugin")
+        options = module("audit").AuditOptions(
             policy=policy,
             archive=out,
             components=tuple(component or ()),
@@ -140,19 +109,19 @@ def backup(
     due: Annotated[bool, typer.Option("--due", help="Only what is due now, once.")] = False,
 ) -> None:
     """Run backup jobs only: an increment where the schedule wants one and it has a base."""
-    with _reported():
+    with reported():
         chosen = (component,) if component else ()
         if due and full:
             raise UserError("--due and --full contradict each other", mend="give one of them")
         if due:
-            results = _module("due_jobs").run_due(policy, chosen, Progress())
+            results = module("due_jobs").run_due(policy, chosen, Progress())
             failed = [result for result in results if result.backup is None]
             # On its own stream, so that cron can keep silent about all that went well.
             for result in failed:
                 typer.echo(f"backup of {result.component} failed: {result.problem}", err=True)
             stored = not failed
         else:
-            stored = _module("estate").run_jobs(policy, chosen, Progress(), full=full)
+            stored = module("estate").run_jobs(policy, chosen, Progress(), full=full)
     raise typer.Exit(0 if stored else 1)
 
 
@@ -184,12 +153,12 @@ def restore(
     Exit 0 restored and equal, 1 failed or different, 2 mistake, 3 cannot tell.
     """
     code = 0
-    with _reported():
-        command = _module("restore_command")
+    with reported():
+        command = module("restore_command")
         if show:
             command.show_points(policy, component, typer.echo)
         else:
-            parts = _module("engines.contract").Parts(tuple(database or ()), tuple(table or ()))
+            parts = module("engines.contract").Parts(tuple(database or ()), tuple(table or ()))
             options = command.RestoreOptions(policy, component, to, keep, output, parts)
             code = command.restore(options, Progress())
     raise typer.Exit(code)
@@ -207,8 +176,8 @@ def exercise(
 
     Exit 0 all came back in time, 1 it did not, 2 mistake, 3 cannot tell.
     """
-    with _reported():
-        command = _module("exercise_command")
+    with reported():
+        command = module("exercise_command")
         wanted = criterion.value if criterion else None
         code = command.exercise(command.ExerciseOptions(policy, component, wanted), Progress())
     raise typer.Exit(code)
@@ -220,10 +189,10 @@ def stream(
     component: Annotated[str | None, typer.Argument(help="Only this component.")] = None,
 ) -> None:
     """Store changes as they happen ('continuous: true'), until stopped; run it as a service."""
-    with _reported():
+    with reported():
         chosen = (component,) if component else ()
         try:
-            _module("estate").stream(policy, chosen, Progress())
+            module("estate").stream(policy, chosen, Progress())
         except KeyboardInterrupt:
             typer.echo("stopped: what was streamed is stored")
 
@@ -240,19 +209,17 @@ def heartbeat(
     ] = None,
 ) -> None:
     """Write a heartbeat where the policy names a writer: by it the loss is measured."""
-    with _reported():
-        document = _module("policy_file").read_policy(policy)
-        clock = _module("clock").system_clock
+    with reported():
+        document = module("policy_file").read_policy(policy)
+        clock = module("clock").system_clock
         try:
-            wait = _module("durations").parse_duration(every) if every else None
+            wait = module("durations").parse_duration(every) if every else None
         except ValueError as problem:
             raise UserError(f"--every {every}: {problem}", mend="write 30s or 1m") from None
         if wait is not None and not wait:
             raise UserError(f"--every {every}: no time at all", mend="write 30s or 1m")
         chosen = (component,) if component else ()
-        _module("heartbeats").heartbeat(
-            document, chosen, clock, typer.echo, clear=clear, every=wait
-        )
+        module("heartbeats").heartbeat(document, chosen, clock, typer.echo, clear=clear, every=wait)
 
 
 @app.command()
@@ -263,10 +230,10 @@ def schedule(
     ] = ScheduleFormat.CRON,
 ) -> None:
     """Print ready text that has a machine run what is due, and test restores in time."""
-    with _reported():
-        document = _module("policy_file").read_policy(policy)
-        now = _module("clock").system_clock()
-        text = _module("schedule_text").schedule_text(document, wanted.value, now)
+    with reported():
+        document = module("policy_file").read_policy(policy)
+        now = module("clock").system_clock()
+        text = module("schedule_text").schedule_text(document, wanted.value, now)
         typer.echo(text, nl=False)
 
 
@@ -277,21 +244,21 @@ def prune(
     apply: Annotated[bool, typer.Option("--apply", help="Remove, and not only tell.")] = False,
 ) -> None:
     """Tell which backups the policy keeps no longer, and with --apply remove them."""
-    with _reported():
-        document = _module("policy_file").read_policy(policy)
-        now = _module("clock").system_clock()
+    with reported():
+        document = module("policy_file").read_policy(policy)
+        now = module("clock").system_clock()
         chosen = (component,) if component else ()
-        _module("prune").prune(document, chosen, now, typer.echo, apply=apply)
+        module("prune").prune(document, chosen, now, typer.echo, apply=apply)
 
 
 @catalog_app.command("repair")
 def catalog_repair(policy: PolicyArgument) -> None:
     """Mend what a killed process left: a torn end is set aside, a whole backup is entered."""
-    with _reported():
-        vault = _module("estate").open_vault(_module("policy_file").read_policy(policy))
-        now = _module("clock").system_clock()
+    with reported():
+        vault = module("estate").open_vault(module("policy_file").read_policy(policy))
+        now = module("clock").system_clock()
         told: list[str] = []
-        mended = _module("catalog_repair").repair(vault, now, told.append)
+        mended = module("catalog_repair").repair(vault, now, told.append)
         typer.echo("\n".join(told) or "nothing to repair")
     raise typer.Exit(0 if mended else 1)
 
@@ -299,8 +266,8 @@ def catalog_repair(policy: PolicyArgument) -> None:
 @policy_app.command("check")
 def policy_check(policy: PolicyArgument) -> None:
     """Hold a policy's promises against each other. Exit 0 sound, 1 contradictions, 2 not valid."""
-    with _reported():
-        found = _module("policy_check").check(policy, _module("clock").system_clock())
+    with reported():
+        found = module("policy_check").check(policy, module("clock").system_clock())
         for line in found.lines():
             typer.echo(line)
     raise typer.Exit(1 if found.contradictions else 0)
@@ -309,136 +276,11 @@ def policy_check(policy: PolicyArgument) -> None:
 @policy_app.command("explain")
 def policy_explain(policy: PolicyArgument) -> None:
     """Say what a policy promises, its worst cases, the next ten runs, and show its week."""
-    with _reported():
-        now = _module("clock").system_clock()
-        found = _module("policy_check").check(policy, now)
-        for line in _module("policy_explain").explain(found, now):
+    with reported():
+        now = module("clock").system_clock()
+        found = module("policy_check").check(policy, now)
+        for line in module("policy_explain").explain(found, now):
             typer.echo(line)
-
-
-@app.command("report")
-def make_report(
-    evidence: Annotated[Path, typer.Argument(help="evidence.json of a run.")],
-    to: Annotated[Path, typer.Option("--to", help="The PDF, or .html, to write.")] = Path(
-        "report.pdf"
-    ),
-    identity: Annotated[
-        Path | None, typer.Option(help=f"PKCS#12 or PEM to sign with; passphrase in {PASSPHRASE}.")
-    ] = None,
-    policy: Annotated[
-        Path | None, typer.Option(help="Sign as the 'signing' of this policy says.")
-    ] = None,
-) -> None:
-    """Make the report again from evidence alone; unsigned unless told who signs it."""
-    with _reported():
-        passphrase = _passphrase() if identity else None
-        signed = _module("offline").remake(evidence, to, identity, passphrase, policy)
-        hint = "not signed: give --policy or --identity to sign it"
-        typer.echo(f"{to}: {'signed' if signed else hint}")
-
-
-@app.command()
-def verify(
-    report: Annotated[Path, typer.Argument(help="The PDF to verify.", metavar="REPORT_PDF")],
-    trust: Annotated[
-        list[Path], typer.Option(help="Authority to trust; repeatable.", metavar="CA_PEM")
-    ],
-    trust_timestamps: Annotated[
-        list[Path] | None, typer.Option(help="Authority to trust for time.", metavar="CA_PEM")
-    ] = None,
-    trust_reviewers: Annotated[
-        list[Path] | None,
-        typer.Option(help="Authority to trust for countersignatures.", metavar="CA_PEM"),
-    ] = None,
-    crl: Annotated[
-        list[Path] | None, typer.Option("--crl", help="Revocation list; repeatable.")
-    ] = None,
-    signer: Annotated[
-        list[str] | None,
-        typer.Option(help="SHA-256 of a certificate that may sign; repeatable.", metavar="HEX"),
-    ] = None,
-    expect_estate: Annotated[str | None, typer.Option(help="Whose report it must be.")] = None,
-    not_older_than: Annotated[
-        str | None, typer.Option(help="How old it may be: 31d, 36h.", metavar="DURATION")
-    ] = None,
-    level: Annotated[
-        str | None, typer.Option(help="The least level: B-B, B-T, B-LTA.", metavar="LEVEL")
-    ] = None,
-    archive: Annotated[
-        Path | None, typer.Option(help="Where ledger.jsonl lies.", metavar="DIR")
-    ] = None,
-) -> None:
-    """Verify a report strictly, offline. Exit 0 only if it is authentic and as expected."""
-    with _reported():
-        command = _module("verify_command")
-        given = command.Given(
-            tuple(trust),
-            tuple(trust_timestamps or ()),
-            tuple(trust_reviewers or ()),
-            tuple(crl or ()),
-            archive,
-        )
-        expected = command.expected(signer or (), expect_estate, not_older_than, level)
-        authentic = command.verify_file(report, given, expected, typer.echo)
-    raise typer.Exit(0 if authentic else 1)
-
-
-@app.command()
-def countersign(
-    report: Annotated[Path, typer.Argument(help="The PDF reviewed.", metavar="REPORT_PDF")],
-    identity: Annotated[
-        Path, typer.Option(help=f"The reviewer's PKCS#12 or PEM; passphrase in {PASSPHRASE}.")
-    ],
-    trust: Annotated[Path, typer.Option(help="Whom to trust for it.", metavar="CA_PEM")],
-    trust_timestamps: Annotated[
-        Path | None, typer.Option(help="Whom to trust for time.", metavar="CA_PEM")
-    ] = None,
-) -> None:
-    """Put a reviewer's signature beside a report, which is verified first."""
-    with _reported():
-        done = _module("offline").countersign_file(
-            report, identity, _passphrase(), trust, trust_timestamps, typer.echo
-        )
-    raise typer.Exit(0 if done else 1)
-
-
-@ledger_app.command("verify")
-def ledger_verify(
-    archive: ArchiveOption = ARCHIVE,
-    anchor: Annotated[
-        list[str] | None,
-        typer.Option("--anchor", help="An entry kept elsewhere; repeatable.", metavar="SEQ:HASH"),
-    ] = None,
-    trust_timestamps: Annotated[
-        Path | None,
-        typer.Option(help="Who is trusted for time stamps over the ledger.", metavar="PEM"),
-    ] = None,
-) -> None:
-    """Prove that no run was edited, dropped, swapped or missed. Exit 0 only if so."""
-    with _reported():
-        verify_ledger = _module("ledger_audit").verify_ledger
-        sound = verify_ledger(archive, anchor or (), typer.echo, trust_timestamps)
-    raise typer.Exit(0 if sound else 1)
-
-
-@app.command()
-def history(
-    archive: ArchiveOption = ARCHIVE,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page instead.")] = None,
-) -> None:
-    """Show verdicts, RPO and RTO of all runs that the ledger names."""
-    with _reported():
-        _module("history").show(archive, html, Progress())
-
-
-@app.command()
-def keygen(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
-    """Make a certificate authority and a signing identity, for trying out."""
-    with _reported():
-        now = _module("clock").system_clock()
-        files = _module("signing").create_identity(folder, _passphrase().encode(), now=now)
-        typer.echo(f"signing identity  {files.signer} (passphrase: the value of {PASSPHRASE})")
-        typer.echo(f"to be trusted     {files.ca}")
 
 
 @app.command()
@@ -446,27 +288,21 @@ def images(
     policy: Annotated[Path | None, typer.Argument(metavar="[POLICY]")] = None,
 ) -> None:
     """Find, pull or build the images that a policy needs, and say which."""
-    with _reported():
-        fixtures = _module("resources").folder("fixtures")
-        document = _module("policy_file").read_policy(policy or fixtures / "agama/policy.yaml")
-        _module("estate").find_images(document, (), Progress())
+    with reported():
+        fixtures = module("resources").folder("fixtures")
+        document = module("policy_file").read_policy(policy or fixtures / "agama/policy.yaml")
+        module("estate").find_images(document, (), Progress())
 
 
 @app.command()
 def clean() -> None:
     """Remove containers, volumes, networks and folders that a killed run left; only ours."""
-    with _reported():
-        removed = _module("cleanup").clean(typer.echo)
+    with reported():
+        removed = module("cleanup").clean(typer.echo)
         typer.echo(f"{removed} leftovers removed" if removed else "nothing to remove")
 
 
-def _passphrase() -> str:
-    passphrase = os.environ.get(PASSPHRASE)
-    if not passphrase:
-        mend = f"export {PASSPHRASE}=... with a passphrase of your choice"
-        raise UserError(f"environment variable {PASSPHRASE} is not set", mend=mend)
-    return passphrase
-
+app.add_typer(cli_reports.app)
 
 if __name__ == "__main__":
     main()
