@@ -46,6 +46,7 @@ from restoreproof.engines.mysql_connection import (
 from restoreproof.engines.mysql_counters import vouched
 from restoreproof.engines.mysql_dialect import spoken, unfit
 from restoreproof.engines.mysql_dump import KEPT_HEAD, dump
+from restoreproof.engines.mysql_empty_server import empty_server
 from restoreproof.engines.mysql_exercise import living
 from restoreproof.engines.mysql_fingerprint import METHOD
 from restoreproof.engines.mysql_image import dialect_of
@@ -67,7 +68,7 @@ from restoreproof.engines.mysql_position import (
 from restoreproof.engines.mysql_reach import reach_source
 from restoreproof.engines.mysql_replay import LOGS, ledger, position_at, replay_logs
 from restoreproof.engines.mysql_replica import LAG, STANDS_STILL, replication_lag
-from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
+from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_row_digests import ARTIFACT as ROW_DIGESTS
 from restoreproof.engines.mysql_row_digests import DIGESTS, DIGESTS_OF_INCREMENT
 from restoreproof.engines.mysql_seal import sealed_content

@@ -1,9 +1,8 @@
-"""A throwaway MySQL server: how it is started, and what it answers."""
+"""A throwaway MySQL server, and what it answers."""
 
 import re
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,6 @@ from restoreproof.engines.mysql_accounts import clear_accounts, make_administrat
 from restoreproof.engines.mysql_configuration import check_configuration
 from restoreproof.engines.mysql_connection import (
     SESSION,
-    connect,
     quoted,
     rows,
     user_databases,
@@ -34,7 +32,6 @@ from restoreproof.engines.mysql_fingerprint import (
     gtid_executed,
 )
 from restoreproof.engines.mysql_health import TableCheck, Usefulness, check_tables, write_and_read
-from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_join import Joined, join, why_not_join
 from restoreproof.engines.mysql_logs import (
     LogsCheck,
@@ -47,44 +44,22 @@ from restoreproof.engines.mysql_output import write_dumps
 from restoreproof.engines.mysql_reach import reach_files
 from restoreproof.engines.mysql_readers import readers
 from restoreproof.engines.mysql_row_digests import differing_rows
-from restoreproof.engines.mysql_sandbox import MySQLSandbox
 from restoreproof.engines.mysql_settings import take_settings
 from restoreproof.engines.mysql_source import MySQLSource, newest_heartbeat, options_file
+from restoreproof.engines.mysql_start import RELAXED, connect_to
 from restoreproof.engines.mysql_tables import read_tables
 from restoreproof.engines.stored_configuration import configuration_items, restore_configuration
 from restoreproof.fingerprint import Fingerprint, Item
-from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
-from restoreproof.sandbox import Sandbox, Sandboxes
+from restoreproof.sandbox import Sandbox
 from restoreproof.storage import write_once
 
-SANDBOX_OPTIONS = (
-    # Events of the estate would change the restored data.
-    "--event-scheduler=OFF",
-    # A dump is hostile input: it may read and write no file.
-    "--local-infile=OFF",
-    "--skip-name-resolve",
-    "--max-allowed-packet=1G",
-    # Nothing in a sandbox outlives it, so nothing has to survive a crash. The report says so.
-    "--innodb-flush-log-at-trx-commit=0",
-    "--skip-innodb-doublewrite",
-)
-SERVING_OPTIONS = ("--log-bin=living-copy", "--server-id=2", "--binlog-format=ROW")
-UNLOGGED = "SET SESSION sql_log_bin = 0"
-"""What fills a living copy is no change of its own: its history goes on where the backup ends."""
-OUTGOING_OPTIONS = (
-    # What came back of a source that is a replica itself must not follow that one's source.
-    "--loose-skip-replica-start",
-    "--loose-skip-slave-start",
-)
 AS_SERVED = "SET SESSION sql_mode = @@GLOBAL.sql_mode, SESSION time_zone = @@GLOBAL.time_zone"
-SERVERS = ("mysqld", "mariadbd")
 CONNECTION_LOST = (2006, 2013)
 # Else a client of this machine would obey commands such as \\! in a dump.
 HOSTILE = b"[mysql]\nbinary-mode\nlocal-infile=0\n"
 UNKNOWN_DATABASE = re.compile(r"Unknown database '([^']+)'")
-RELAXED = "durability relaxed: no flush at commit, no doublewrite"
 
 
 class RestoredMySQL(Restored):
@@ -312,106 +287,3 @@ class RestoredMySQL(Restored):
         if not self.dialect.gtid_sets:
             return mysql_join_mariadb.join(self.connection, self.sandbox, self.position, context)
         return join(self.connection, self.sandbox, context)
-
-
-@contextmanager
-def empty_server(image: Image, sandboxes: Sandboxes) -> Iterator[RestoredMySQL]:
-    """An empty server that nothing can reach but we.
-
-    Raise ImageUnavailable if the image holds no such server, SandboxTrouble if it does not start.
-    """
-    password = secrets.token_urlsafe(24)
-    options = server_options(image, sandboxes)
-
-    def command(socket: str | None) -> tuple[str, ...]:
-        return (*socket_options(socket, sandboxes), *options)
-
-    with sandboxes.server(
-        image,
-        command=command,
-        environment=lambda _: {"MYSQL_ROOT_PASSWORD": password},
-        socket_name="mysqld.sock",
-        port=3306,
-    ) as sandbox:
-        closed = sandboxes.reaching_out and sandbox.socket is not None
-        sandbox.until(lambda: _answers(sandbox, password, closed), what="the MySQL server")
-        sandbox.close_folder()
-        # The estate's accounts, root among them, are restored too: ours is another one.
-        administrator = f"sandbox-{secrets.token_hex(8)}"
-        with closing(connect_to(sandbox, "root", password)) as connection:
-            make_administrator(connection, administrator, password)
-            if sandbox.socket is None:
-                _pass_on_proxies(sandbox, connection, administrator, password)
-        sandbox.place(OPTIONS_FILE, client_options(sandbox, administrator, password))
-        with closing(connect_to(sandbox, administrator, password)) as connection:
-            restored = RestoredMySQL(MySQLSandbox(**vars(sandbox)), administrator)
-            restored.serve(connection, password)
-            yield restored
-
-
-def _pass_on_proxies(
-    sandbox: Sandbox, connection: "Connection[Any]", administrator: str, password: str
-) -> None:
-    """Let the administrator grant proxies, which root alone may, and only inside the sandbox."""
-    sandbox.place(OPTIONS_FILE, client_options(sandbox, "root", password))
-    spoken_there = spoken(connection)
-    command = (
-        spoken_there.client,
-        f"--defaults-extra-file={OPTIONS_FILE}",
-        f"--socket={value(connection, 'SELECT @@GLOBAL.socket')}",
-    )
-    # A server that knows no such privilege has none to restore.
-    sandbox.run(
-        command,
-        feed=[
-            f"GRANT PROXY ON {spoken_there.anybody} TO `{administrator}`@`{host}`"
-            " WITH GRANT OPTION;\n".encode()
-            for host in ("localhost", "%")
-        ],
-    )
-
-
-def server_options(image: Image, sandboxes: Sandboxes) -> tuple[str, ...]:
-    """Options of every server that a backup is restored into."""
-    outgoing = OUTGOING_OPTIONS if sandboxes.reaching_out else ()
-    logging = SERVING_OPTIONS if sandboxes.serving else ("--skip-log-bin",)
-    own = dialect_of(image, sandboxes).sandbox_options
-    return (*SANDBOX_OPTIONS, *logging, *own, *outgoing)
-
-
-def client_options(sandbox: Sandbox, user: str, password: str) -> bytes:
-    """The option file of the client tools in a sandbox."""
-    unlogged = {"loose-init-command": UNLOGGED} if sandbox.serving else {}
-    return options_file(user=user, password=password, **unlogged)
-
-
-def socket_options(socket: str | None, sandboxes: Sandboxes) -> tuple[str, ...]:
-    """Options for a server with a socket: on this machine's network it must not listen."""
-    if socket is None:
-        return ()
-    return (f"--socket={socket}", *(["--skip-networking"] if sandboxes.reaching_out else []))
-
-
-def connect_to(
-    sandbox: Sandbox, user: str, password: str, *, several: bool = False
-) -> "Connection[Any]":
-    """A connection to a sandbox's server. Raise pymysql.MySQLError or OSError."""
-    host, port = sandbox.address or (None, 3306)
-    made = connect(user, password, host=host, port=port, socket=sandbox.socket, several=several)
-    if sandbox.serving:
-        rows(made, UNLOGGED)
-    return made
-
-
-def _answers(sandbox: Sandbox, password: str, closed: bool) -> bool:
-    # While the official image initialises, a first server without a port answers too. Where the
-    # lasting one has none either, it is told by being the container's first process.
-    if closed and sandbox.run(["cat", "/proc/1/comm"]).output.strip() not in SERVERS:
-        return False
-    if not closed and b"port: 3306" not in sandbox.container.logs():
-        return False
-    try:
-        connect_to(sandbox, "root", password).close()
-    except (pymysql.MySQLError, OSError):
-        return False
-    return True

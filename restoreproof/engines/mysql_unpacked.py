@@ -22,15 +22,15 @@ from restoreproof.engines.mysql_dump import OPTIONS_FILE
 from restoreproof.engines.mysql_image import dialect_of
 from restoreproof.engines.mysql_physical import DATA, PLACE, SETTINGS
 from restoreproof.engines.mysql_replay import replay_logs
-from restoreproof.engines.mysql_restored import (
+from restoreproof.engines.mysql_restored import RestoredMySQL
+from restoreproof.engines.mysql_sandbox import MySQLSandbox
+from restoreproof.engines.mysql_start import (
     UNLOGGED,
-    RestoredMySQL,
     client_options,
     connect_to,
     server_options,
     socket_options,
 )
-from restoreproof.engines.mysql_sandbox import MySQLSandbox
 from restoreproof.errors import SandboxTrouble
 from restoreproof.execution import Execution, engine_trouble
 from restoreproof.images import Image

@@ -12,7 +12,7 @@ from mysql_bench import Bench, Server, Verdict, image, seed, server, tell
 from pymysql.connections import Connection
 
 from restoreproof.engines.mysql_connection import rows
-from restoreproof.engines.mysql_restored import empty_server
+from restoreproof.engines.mysql_empty_server import empty_server
 from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import StoredBackup
 

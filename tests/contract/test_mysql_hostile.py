@@ -18,7 +18,8 @@ from mysql_shop import shop
 from restoreproof import damage_content as faults
 from restoreproof import docker_engine
 from restoreproof.engines.mysql_connection import rows, value
-from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
+from restoreproof.engines.mysql_empty_server import empty_server
+from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.errors import SandboxTrouble
 from restoreproof.restore import RestoreAttempt
 from restoreproof.sandbox import Limits, Sandboxes

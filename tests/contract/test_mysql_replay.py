@@ -11,10 +11,11 @@ from mysql_chains import Source, flip, restored, server
 
 from restoreproof.engines.mysql_binlog_reader import Commit
 from restoreproof.engines.mysql_connection import rows
+from restoreproof.engines.mysql_empty_server import empty_server
 from restoreproof.engines.mysql_gtids import GtidSet
 from restoreproof.engines.mysql_relay import apply_as_relay_logs
 from restoreproof.engines.mysql_replay import LOGS, ledger
-from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
+from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.images import Image
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.restore import to_restore

@@ -9,7 +9,8 @@ from mysql_bench import Bench, Server, image, server
 
 from restoreproof.engines import mysql
 from restoreproof.engines.mysql_connection import rows
-from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
+from restoreproof.engines.mysql_empty_server import empty_server
+from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_row_digests import ARTIFACT
 from restoreproof.restore import RestoreAttempt
 from restoreproof.sandbox import Sandboxes

@@ -9,7 +9,8 @@ from mysql_bench import Bench, image, server
 
 from restoreproof.engines.contract import BackupToRestore
 from restoreproof.engines.mysql_connection import rows, value
-from restoreproof.engines.mysql_restored import RestoredMySQL, empty_server
+from restoreproof.engines.mysql_empty_server import empty_server
+from restoreproof.engines.mysql_restored import RestoredMySQL
 from restoreproof.engines.mysql_settings import take_settings
 from restoreproof.errors import SourceUnavailable
 from restoreproof.fingerprint import Fingerprint

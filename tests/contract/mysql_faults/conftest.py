@@ -7,7 +7,7 @@ import pytest
 from mysql_bench import Bench, Server, Verdict, image, seed, tell
 from mysql_shop import shop
 
-from restoreproof.engines.mysql_restored import empty_server
+from restoreproof.engines.mysql_empty_server import empty_server
 from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import StoredBackup
 
