@@ -77,6 +77,8 @@ class AuditOptions:
     archive: Path
     components: tuple[str, ...] = ()
     backups: bool = True
+    report: bool = True
+    """Whether a report is made and signed of the evidence at once."""
     command: str = ""
     seed: int | None = None
     until_disaster: Callable[[], None] = lambda: None
@@ -251,17 +253,18 @@ class AuditRun:
             with suppress(OSError):
                 stack.enter_context(self.ledger.held())
             evidence = self._evidence(self._observed)
-            self.progress("writing evidence and report")
+            self.progress(f"writing evidence{' and report' * self.options.report}")
             try:
                 evidence.write(self._folder.path / ATTACHMENT)
             except OSError as error:
                 raise unwritable(self._folder.path, error) from None
             problem = ""
             try:
-                self._write_report(evidence)
-                self.progress("report signed, and verified as a reader would")
-                self.progress.close_log()
-                sidecars.bind(evidence, self._folder.path, self._folder.files(), self.identity)
+                if self.options.report:
+                    self._write_report(evidence)
+                    self.progress("report signed, and verified as a reader would")
+                    self.progress.close_log()
+                    sidecars.bind(evidence, self._folder.path, self._folder.files(), self.identity)
             except RestoreProofError as error:
                 problem = f"no report could be made: {error.where}: {error.what}"
             except Exception as error:  # noqa: BLE001  # the evidence must not be lost

@@ -82,6 +82,9 @@ def audit(
     no_backup: Annotated[
         bool, typer.Option("--no-backup", help="Audit what the vault holds.")
     ] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Evidence alone; 'report' makes one of it later.")
+    ] = False,
     out: OutOption = ARCHIVE,
     pytest_arguments: Annotated[
         list[str] | None, typer.Argument(help="After '--': passed to pytest.")
@@ -95,6 +98,7 @@ def audit(
             archive=out,
             components=tuple(component or ()),
             backups=not no_backup,
+            report=not no_report,
             command=" ".join(["restoreproof", *sys.argv[1:]]),
         )
         code = plugin.run_audit(options, Progress(), pytest_arguments or ())

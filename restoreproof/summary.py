@@ -8,13 +8,15 @@ from restoreproof import wording
 from restoreproof.evidence import CheckRecord, Evidence, PromiseRecord
 from restoreproof.progress import STYLES, Progress
 from restoreproof.verdicts import Verdict
+from restoreproof.wording import ATTACHMENT
 
 
 def summarise(evidence: Evidence, folder: Path, trust: Path | None, progress: Progress) -> None:
-    """Print report, verdict, findings and the command that verifies the report."""
-    pdf = _short(folder / "report.pdf")
+    """Print report, verdict, findings and the command that verifies the report, or makes one."""
+    pdf, recorded = _short(folder / "report.pdf"), _short(folder / ATTACHMENT)
+    reported = (folder / "report.pdf").exists()
     progress.plain("")
-    progress.plain(f"Report   {pdf}")
+    progress.plain(f"Report   {pdf}" if reported else f"Evidence {recorded}")
     headline = wording.headline(evidence.verdict)
     progress.plain(f"Verdict  {headline}: {evidence.verdict_reason}", STYLES[evidence.verdict])
     progress.plain(f"Findings {len(evidence.findings) or 'none'}")
@@ -36,9 +38,8 @@ def summarise(evidence: Evidence, folder: Path, trust: Path | None, progress: Pr
         for check in unanswered:
             progress.plain(f"  {_named(check)} -- {_cut(check.reason)}")
     launcher = os.environ.get("RESTOREPROOF_LAUNCHER", "restoreproof")
-    progress.plain(
-        f"Verify   {launcher} verify {pdf} --trust {_short(trust) if trust else 'CA.pem'}"
-    )
+    verify = f"Verify   {launcher} verify {pdf} --trust {_short(trust) if trust else 'CA.pem'}"
+    progress.plain(verify if reported else f"Report   {launcher} report {recorded} --policy POLICY")
 
 
 def _counted(number: int, what: str) -> str:

@@ -110,7 +110,7 @@ def _play(scenario: Scenario, agama: Agama, copy: VaultCopy, place: Path) -> Cas
     policy = place / "policy.yaml"
     policy.write_text(text, encoding="utf-8")
     environment = agama.with_vault(copy.root, TAMPERING=scenario.tampering)
-    arguments = ["--component", scenario.component]
+    arguments = ["--component", scenario.component, "--no-report"]
     if scenario.source:
         environment |= scenario.source(agama.estate.repository, place)
     else:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
-from runs import Finished
+from runs import COMMAND, Agama, Finished, run
 from scenarios import EXPECTED, JOINING, RETENTION, SCENARIOS, Case, Scenario
 from vault_faults import GIT, INFLUXDB, MYSQL
 
@@ -87,6 +88,24 @@ def test_schedule_that_meets_the_objective_passes(
 
     assert not finished.with_verdict(Verdict.FAILED), finished.output
     assert ("RPO-001", INFLUXDB) in finished.with_verdict(Verdict.PASSED)
+
+
+@pytest.mark.parametrize("scenario", [GENEROUS], ids=str)
+def test_a_report_is_made_later_where_none_was_wanted(
+    scenario: Scenario, cases: Mapping[str, "Future[Case]"], agama: Agama
+) -> None:
+    """An audit without a report leaves evidence, of which the key's owner makes a signed one."""
+    folder = cases[scenario.title].result().finished.folder
+    assert not (folder / "report.pdf").exists()
+    policy = folder.parent.with_name("policy.yaml")
+    pdf = folder.parent.with_name("report.pdf")
+    made = [*COMMAND, "report", folder / "evidence.json", "--policy", policy, "--to", pdf]
+    trust = Path(agama.environment["AGAMA_IDENTITY"]).with_name("ca.pem")
+
+    assert run(made, agama.environment, folder.parent).code == 0
+    verified = run([*COMMAND, "verify", pdf, "--trust", trust], {}, folder.parent)
+
+    assert verified.code == 0, verified.output
 
 
 WANTED = Scenario("MYS-006", MYSQL, "restored server joins its source", "", policy=JOINING)
