@@ -38,7 +38,6 @@ REQUIREMENTS = tuple(
 ENVIRONMENT = {
     "HOME": HOME,
     "LC_ALL": "C.UTF-8",
-    "COLUMNS": "1000",
     "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_DEPRECATION_WARNINGS": "0",
 }
@@ -59,6 +58,10 @@ ELSEWHERE = re.compile(
     r"Unexpected Exception|No module named|requires? (?:the )?python"
 )
 LOCATION = re.compile(r"The error appears to be in '(?P<path>[^']+)': line (?P<line>\d+)")
+TRIED = re.compile(
+    r"Failed to parse.*?with\s+(yaml|ini|toml)\s+plugin:(.*?)(?=\n\[WARNING\]|\nERROR|\Z)",
+    re.DOTALL,
+)
 DYNAMIC = re.compile(rb"(?m)\A#!|^plugin\s*:")
 
 
@@ -278,7 +281,8 @@ def _failed(said: Said, examined: int, what: str, kind: str) -> Answer:
 
 def _reason(errors: str) -> str:
     """Why the plugin that is meant for a file could not read it."""
-    tried = re.findall(r"Failed to parse \S+ with (yaml|ini|toml) plugin: (.*)", errors)
+    # Lines are broken at 79 characters, whatever COLUMNS says.
+    tried = [(plugin, one_line(text)) for plugin, text in TRIED.findall(errors)]
     texts = dict(reversed(tried))
     text = (
         texts.get("yaml", "") if "Syntax Error" in texts.get("yaml", "") else texts.get("ini", "")

@@ -131,6 +131,19 @@ def test_an_inventory_that_asks_elsewhere(ansible: Image, tmp_path: Path) -> Non
     assert answers.inventory.lacking == "inventory/cloud.sh asks elsewhere for its hosts"
 
 
+def test_an_inventory_with_a_mistake(ansible: Image, tmp_path: Path) -> None:
+    """The reason is that of the format that it is written in, with the line and without secrets."""
+    broken = f"all:\n  vars: {{a: {SECRET}}}\n  hosts: [\n"
+    files = {"site.yml": "- hosts: all\n", "inventory/of-a-rather-long-name.yml": broken}
+    answers = _asked(tmp_path, ansible, files)
+
+    assert answers is not None
+    start = "inventory/of-a-rather-long-name.yml is no inventory: Syntax Error while loading YAML"
+    assert answers.inventory.fault.startswith(start)
+    assert "(line " in answers.inventory.fault
+    assert SECRET not in str(answers)
+
+
 def test_an_image_without_ansible(tmp_path: Path) -> None:
     """It is trouble, and no finding; without an image nobody is asked."""
     files = {"site.yml": "- hosts: all\n"}
