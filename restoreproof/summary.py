@@ -39,6 +39,8 @@ def summarise(evidence: Evidence, folder: Path, trust: Path | None, progress: Pr
             progress.plain(f"  {_named(check)} -- {_cut(check.reason)}")
     launcher = os.environ.get("RESTOREPROOF_LAUNCHER", "restoreproof")
     verify = f"Verify   {launcher} verify {pdf} --trust {_short(trust) if trust else 'CA.pem'}"
+    if evidence.policy.signature_level.needs_timestamps:
+        verify += " --trust-timestamps TSA.pem"
     progress.plain(verify if reported else f"Report   {launcher} report {recorded} --policy POLICY")
 
 

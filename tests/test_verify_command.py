@@ -11,7 +11,9 @@ import pytest
 import run_folders
 import samples
 from commands import PASSPHRASE, mistakes, run
-from small_reports import small_report
+from cryptography.hazmat.primitives.asymmetric import ec
+from signing_services import Authority, serving
+from small_reports import evidence_at, small_report
 
 from restoreproof import countersignatures, rendering_check, report, wording
 from restoreproof.beside_report import check_files, check_ledger
@@ -239,3 +241,34 @@ def test_remade_report_keeps_the_level_of_its_evidence(tmp_path: Path, identity:
 
     assert "signed at level B-T" in line and "--policy" in line
     assert wording.level(found) == "PAdES B-B"
+
+
+def test_policy_signs_at_the_level_of_the_evidence_or_not_at_all(tmp_path: Path) -> None:
+    """``report --policy`` makes up for an audit whose time-stamping authority did not answer."""
+    (tmp_path / "evidence.json").write_bytes(evidence_at(Level.T, NOW).canonical())
+    words = ("report", "evidence.json", "--policy", "policy.yaml")
+    with serving(Authority(NOW)) as authority:
+        key = ec.generate_private_key(ec.SECP256R1())
+        authority.write_pem(tmp_path / "identity", key, authority.issue(key))
+        (tmp_path / "policy.yaml").write_text(
+            "estate: Harbour\n"
+            "objectives: {rpo: 1h, rto: 4h, restore_test_every: 31d}\n"
+            "vault: {location: vault}\n"
+            "signing:\n"
+            "  identity: identity/signer.pem\n"
+            f"  timestamp: {{url: '{authority.url}/tsa', trust: identity/ca.pem}}\n"
+            "components:\n"
+            "  notes: {engine: git, source: {repository: notes}, coverage: [data]}\n"
+        )
+        authority.broken.add("timestamps")
+        (line,) = mistakes(tmp_path, words, code=3)
+        assert "level B-T is not lowered" in line
+        authority.broken.clear()
+        made = run(tmp_path, *words)
+    assert made.code == 0, made.printed
+
+    verifying = ("verify", "report.pdf", "--trust", "identity/ca.pem")
+    assert "--trust-timestamps" in run(tmp_path, *verifying).printed
+    good = run(tmp_path, *verifying, "--trust-timestamps", "identity/ca.pem", "--level", "B-T")
+    assert good.code == 0, good.printed
+    assert "proved      figures" in good.printed
