@@ -92,7 +92,7 @@ def test_real_check_is_ready_for_the_report(declaration: Declaration) -> None:
     assert declaration.proves
     assert set(declaration.engines) <= set(engines.names())
     assert declaration.coverage in (None, *COVERAGE_KINDS)
-    known = {field.name for field in dataclasses.fields(ComponentAudit)} | set(vars(ComponentAudit))
+    known = {field.name for field in dataclasses.fields(ComponentAudit)} | set(dir(ComponentAudit))
     assert declaration.when is None or declaration.when in known
 
 
