@@ -74,9 +74,9 @@ def test_a_job_by_command_is_proven(audited: tuple[Evidence, str, Path]) -> None
     assert backup.command.exit_status == 0
     assert backup.command.stored_files == 1
     assert backup.command.stored_bytes > 0
-    assert backup.command.proof == "of 2 items 2 exactly"
+    assert backup.command.proof == "of 3 items 3 exactly"
     assert "Made by the organisation's own commands" in told
-    assert "of 2 items 2 exactly" in told
+    assert "of 3 items 3 exactly" in told
 
 
 def test_what_cron_made_is_restored_and_its_content_unproven(

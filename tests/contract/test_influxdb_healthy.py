@@ -1,4 +1,4 @@
-"""Thirty healthy backups of an InfluxDB server that is written to all the time: no false alarm."""
+"""Healthy backups of a written InfluxDB server (`--rounds 30`): no false alarm."""
 
 import random
 import threading
@@ -15,7 +15,7 @@ from restoreproof.fingerprint import compare
 from restoreproof.restore import to_restore
 from restoreproof.vault import StoredBackup
 
-ROUNDS, LONGEST_CHAIN = 30, 5
+LONGEST_CHAIN = 5
 PAUSE_SECONDS = 0.02
 DAYS = 4
 SETUP = (
@@ -24,7 +24,7 @@ SETUP = (
 )
 
 
-def test_thirty_rounds_under_load(tmp_path: Path) -> None:
+def test_rounds_under_load(tmp_path: Path, rounds: int) -> None:
     """Every backup comes back equal, full or increment, whatever was written meanwhile."""
     tell(f"FAULT_SEED={seed()}")
     drawn = random.Random(seed())
@@ -34,7 +34,7 @@ def test_thirty_rounds_under_load(tmp_path: Path) -> None:
         made.server.run(*SETUP)
         chain: list[StoredBackup] = []
         with _load(made.server, drawn.randrange(2**32)) as worked:
-            while len(kinds) < ROUNDS:
+            while len(kinds) < rounds:
                 with made.engine.provision(made.server.source(), None, made.sandboxes) as restored:
                     chain = []
                     for _ in range(drawn.randrange(2, LONGEST_CHAIN + 1)):
@@ -44,8 +44,8 @@ def test_thirty_rounds_under_load(tmp_path: Path) -> None:
                         alarms += _problems(made, restored, chain)
     tell(f"{kinds.count('full')} full, {kinds.count('incremental')} increments, {worked[0]} writes")
     assert alarms == []
-    assert worked[0] > ROUNDS
-    assert min(kinds.count("full"), kinds.count("incremental")) > 3
+    assert worked[0] > rounds
+    assert min(kinds.count("full"), kinds.count("incremental")) > rounds // 10
 
 
 def _problems(made: Bench, restored: Restored, chain: list[StoredBackup]) -> list[str]:

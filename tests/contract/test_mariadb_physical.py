@@ -236,12 +236,16 @@ def _flipped(content: bytes) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
+def _page_flipped(stream: bytes) -> bytes:
+    return _changed(stream, "app/many.ibd", _flipped)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda stream: stream[: len(stream) // 2], "mbstream"),
         (lambda stream: _changed(stream, "app/many.ibd", lambda _: None), "tablespace is missing"),
-        (lambda stream: _changed(stream, "app/many.ibd", _flipped), ""),
+        (_page_flipped, ""),
         (_flipped, "checksum"),
         (lambda stream: _changed(stream, INFO, lambda _: b"x.1\t5"), "x.1:5"),
         (lambda stream: _changed(stream, "ib_logfile0", lambda _: None), "prepare: "),
@@ -268,7 +272,9 @@ def test_a_damaged_copy_is_noticed(
 
     with restored(source, copy.vault, full.id) as attempt:
         told = attempt.failure or _said(attempt)
-        assert told
+        # Redo that makes a page anew mends what was flipped in it: nothing is lost then.
+        mended = change is _page_flipped and attempt.restored and attempt.comparison.equal
+        assert told or mended
         assert words in told.lower()
         assert MARK.decode() not in told
 

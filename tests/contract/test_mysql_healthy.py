@@ -1,4 +1,4 @@
-"""Thirty healthy backups of a MySQL server that is written to all the time: no false alarm."""
+"""Healthy backups of a MySQL server that is written to (`--rounds 30`): no false alarm."""
 
 import random
 import threading
@@ -16,7 +16,6 @@ from restoreproof.engines.mysql_empty_server import empty_server
 from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import StoredBackup
 
-ROUNDS = 30
 WRITERS = 2
 LONGEST_CHAIN = 4
 KEYS = 200
@@ -125,7 +124,7 @@ def _load(source: Server) -> Iterator[list[int]]:
             writer.result()
 
 
-def test_thirty_rounds_under_load(tmp_path: Path) -> None:
+def test_rounds_under_load(tmp_path: Path, rounds: int) -> None:
     """Every backup comes back equal, full or increment, whatever was written meanwhile."""
     tell(f"FAULT_SEED={seed()}")
     drawn = random.Random(seed())
@@ -137,7 +136,7 @@ def test_thirty_rounds_under_load(tmp_path: Path) -> None:
         bench = Bench(source, tmp_path, restored)
         chain: list[StoredBackup] = []
         with _load(source) as worked:
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 before = list(worked)
                 if drawn.random() < 0.2:
                     source.run("FLUSH BINARY LOGS")
@@ -150,5 +149,5 @@ def test_thirty_rounds_under_load(tmp_path: Path) -> None:
     assert [(name, str(verdict)) for name, verdict in seen if verdict.found] == []
     kinds = [name.rpartition("-")[2] for name, _ in seen]
     tell(f"{kinds.count('full')} full, {kinds.count('incremental')} increments, {worked} actions")
-    assert len(seen) == ROUNDS
-    assert min(kinds.count("full"), kinds.count("incremental")) > 3
+    assert len(seen) == rounds
+    assert min(kinds.count("full"), kinds.count("incremental")) > rounds // 10

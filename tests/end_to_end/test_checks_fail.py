@@ -20,7 +20,7 @@ FILES = {"FIL-001", "FIL-002", "FIL-003"}
 """Agama has no component of files: seen to fail and to pass in ``test_files``."""
 ELSEWHERE = {"CAD-002", "NEG-001"}
 """CAD-002 needs a run that was killed: seen to fail in ``test_interrupts``. NEG-001 says of the
-other checks that they could not tell: seen to do so, and to pass, in ``test_negative_control``."""
+other checks that they could not tell: seen to do so, and to pass, in ``test_damaged_copies``."""
 OPTIONAL = {
     "MYS-006", "NEG-001", "GIT-011", "RTO-002", "POL-003", "POL-004", "POL-005", "RET-002",
     "VLT-003",

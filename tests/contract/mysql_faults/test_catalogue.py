@@ -121,7 +121,7 @@ NAMED: Mapping[str, tuple[str, ...]] = {
     ),
     "stop one event early": _log("stop one event early"),
     "clock of the source an hour off": CATALOGUE[37],
-    "thirty healthy runs": ("tests/contract/test_mysql_healthy.py::test_thirty_rounds_under_load",),
+    "thirty healthy runs": ("tests/contract/test_mysql_healthy.py::test_rounds_under_load",),
 }
 
 
