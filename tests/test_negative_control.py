@@ -170,7 +170,7 @@ def test_hashes_that_are_not_looked_at_are_found_out(
     audited: ComponentAudit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If no hash is ever compared, damage that a restore does not meet goes unnoticed."""
-    monkeypatch.setattr("restoreproof.vault._artifact_damage", lambda *_: None)
+    monkeypatch.setattr("restoreproof.vault.artifact_damage", lambda *_: None)
 
     found = _run(audited)
 

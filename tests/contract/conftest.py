@@ -1,5 +1,6 @@
 """Fixtures of several modules: the image, the environment, and a vault that may be damaged."""
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -29,3 +30,11 @@ def copy(source: Source, chain: Sequence[StoredBackup], tmp_path: Path) -> Vault
     """A copy of the vault in which the module's chain lies."""
     assert chain
     return VaultCopy.of(source.vault.root, tmp_path / "copy")
+
+
+@pytest.fixture
+def no_agent_left(tmp_path: Path) -> Iterator[None]:
+    """The agents that gpg starts for keyrings of a test end with it."""
+    yield
+    for keys in tmp_path.rglob("private-keys-v1.d"):
+        subprocess.run(["gpgconf", "--homedir", keys.parent, "--kill", "gpg-agent"], check=True)

@@ -240,6 +240,7 @@ def test_signatures_of_ssh(repository: Repository, tmp_path: Path) -> None:
     assert found.unknown == ("tag foreign",)
 
 
+@pytest.mark.usefixtures("no_agent_left")
 def test_signatures_of_openpgp(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

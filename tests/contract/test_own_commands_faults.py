@@ -327,6 +327,7 @@ def flip(pattern: str) -> Callable[[Path], None]:
     return change
 
 
+@pytest.mark.usefixtures("no_agent_left")
 def test_faults_of_a_duplicity_chain_are_seen(encrypted: Estate, context: SourceContext) -> None:
     """An increment missing, a volume corrupt, a manifest missing, a wrong passphrase."""
     *_, last = encrypted.backups()
