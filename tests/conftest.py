@@ -1,27 +1,26 @@
 """For the tests of every folder, which can import the modules that lie beside this one."""
 
-from pathlib import Path
-
 import pytest
 
-END_TO_END = Path(__file__).parent / "end_to_end"
+ROUNDS, THOROUGH_ROUNDS = 10, 30
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--rounds", type=int, default=10, help="healthy backups under load that may raise no alarm"
-    )
+    parser.addoption("--thorough", action="store_true", help="also what takes long, and 30 rounds")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell xdist which tests stay together: those of a module; end to end share one estate."""
-    for item in items:
-        group = "end_to_end" if END_TO_END in item.path.parents else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "thorough: takes long, and is asked with --thorough")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--thorough"):
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(pytest.mark.skip(reason="takes long: ask for it with --thorough"))
 
 
 @pytest.fixture
 def rounds(request: pytest.FixtureRequest) -> int:
-    """How many healthy rounds are wanted."""
-    return int(request.config.getoption("--rounds"))
+    """How many healthy rounds under load may raise no alarm."""
+    return THOROUGH_ROUNDS if request.config.getoption("--thorough") else ROUNDS

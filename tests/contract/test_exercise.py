@@ -19,6 +19,8 @@ from restoreproof.jobs import JobResult, run_job
 from restoreproof.policy import Audit, Component, Objectives, Schedule
 from restoreproof.verdicts import Verdict
 
+pytestmark = pytest.mark.thorough
+
 HOUR = timedelta(hours=1)
 OBJECTIVES = Objectives(rpo=HOUR, rto=HOUR, restore_test_every=31 * 24 * HOUR)
 CONTENT = (

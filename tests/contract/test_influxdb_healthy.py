@@ -1,4 +1,4 @@
-"""Healthy backups of a written InfluxDB server (`--rounds 30`): no false alarm."""
+"""Healthy backups of a written InfluxDB server (30 with --thorough): no false alarm."""
 
 import random
 import threading

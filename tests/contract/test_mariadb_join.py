@@ -49,6 +49,7 @@ def test_chain_joins_a_source_that_is_written_to(source: Source) -> None:
         assert server.sandbox.run(["sh", "-c", LEFT]).output == ""
 
 
+@pytest.mark.thorough
 def test_source_that_stands_still_is_joined_too(source: Source) -> None:
     """With nothing to fetch, the source's own word is waited for; a data directory joins too."""
     place = ServerContainer(container=str(container_of(source).name))

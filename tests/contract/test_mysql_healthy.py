@@ -1,4 +1,4 @@
-"""Healthy backups of a MySQL server that is written to (`--rounds 30`): no false alarm."""
+"""Healthy backups of a MySQL server that is written to (30 with --thorough): no false alarm."""
 
 import random
 import threading

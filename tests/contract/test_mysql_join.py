@@ -85,6 +85,7 @@ def test_source_that_stands_still_is_joined_too(source: Source) -> None:
         assert "cannot be reached" in server.why_not_join(wrong)
 
 
+@pytest.mark.thorough
 def test_clone_joins_too(source: Source) -> None:
     """A data directory that came back is a replica's as well."""
     source.run("INSTALL PLUGIN clone SONAME 'mysql_clone.so'")

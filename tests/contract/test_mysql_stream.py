@@ -37,7 +37,14 @@ FAMILIES = {
 }
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        "MySQL",
+        pytest.param("MySQL without GTIDs", marks=pytest.mark.thorough),
+        "MariaDB",
+    ],
+)
 def source(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Source]:

@@ -82,7 +82,12 @@ def rows_of(restored: object, table: str) -> int:
     return int(value(restored.connection, f"SELECT COUNT(*) FROM {table}"))
 
 
-@pytest.mark.parametrize("name", TOOLS)
+FIRST, *OTHERS = TOOLS
+
+
+@pytest.mark.parametrize(
+    "name", [FIRST, *(pytest.param(one, marks=pytest.mark.thorough) for one in OTHERS)]
+)
 def test_example_comes_back(name: str, source: Source, home: Path, tmp_path: Path) -> None:
     """Each example as it stands: a job, the store's files recorded, and equal content."""
     if not shutil.which(TOOLS[name]):

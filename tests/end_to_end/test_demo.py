@@ -24,17 +24,23 @@ LONGEST_SECONDS = 1200
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Finished]]:
-    """Both demos, each in an empty folder, side by side."""
+def played(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Finished]]:
+    """The demos that are wanted, each in an empty folder, side by side."""
 
     def play(name: str, *arguments: str) -> Finished:
         place = tmp_path_factory.mktemp(name)
         archive = place / "reports" / "archive"
         return run((*COMMAND, "demo", *arguments), {}, archive, place, LONGEST_SECONDS)
 
+    # The mended one takes long: it is played with --thorough.
+    wanted = {"week": (), "mended": ("--mended",)}
+    if not request.config.getoption("--thorough"):
+        del wanted["mended"]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        week, mended = pool.submit(play, "week"), pool.submit(play, "mended", "--mended")
-        yield {"week": week.result(), "mended": mended.result()}
+        begun = {name: pool.submit(play, name, *more) for name, more in wanted.items()}
+        yield {name: one.result() for name, one in begun.items()}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +62,9 @@ def _line(finished: Finished, word: str) -> str:
 def _open(finished: Finished) -> set[tuple[str, str]]:
     """What is unproven, but for what a busy machine leaves no time for: seconds are its budget."""
     return {one for one in finished.with_verdict(Verdict.UNPROVEN) if one[0] != "NEG-001"}
+
+
+BOTH = ["week", pytest.param("mended", marks=pytest.mark.thorough)]
 
 
 # Agama's own policy
@@ -100,6 +109,7 @@ def test_the_recovery_time_is_kept_with_room(week: Finished) -> None:
 # The mended policy
 
 
+@pytest.mark.thorough
 def test_the_mended_policy_is_compliant(mended: Finished) -> None:
     """Every check passes, every promise is proven, and nothing is left open."""
     assert mended.code == 0, mended.output
@@ -110,6 +120,7 @@ def test_the_mended_policy_is_compliant(mended: Finished) -> None:
         assert {promise.verdict for promise in mended.evidence.promises} == {Verdict.PASSED}
 
 
+@pytest.mark.thorough
 def test_streamed_changes_come_back(mended: Finished) -> None:
     """Of MySQL seconds are lost, from what was streamed up to the failure."""
     (mysql,) = (one for one in mended.evidence.components if one.name == MYSQL)
@@ -125,7 +136,7 @@ def test_streamed_changes_come_back(mended: Finished) -> None:
 # Both
 
 
-@pytest.mark.parametrize("name", ["week", "mended"])
+@pytest.mark.parametrize("name", BOTH)
 def test_simulated_time_is_said_on_page_one(name: str, played: dict[str, Finished]) -> None:
     """The evidence and the first page say what is simulated; the run itself is dated for real."""
     finished = played[name]
@@ -142,7 +153,7 @@ def test_simulated_time_is_said_on_page_one(name: str, played: dict[str, Finishe
     assert datetime.now(UTC) - evidence.run.started_at < timedelta(hours=2)
 
 
-@pytest.mark.parametrize("name", ["week", "mended"])
+@pytest.mark.parametrize("name", BOTH)
 def test_rpo_can_be_recomputed_by_hand(name: str, played: dict[str, Finished]) -> None:
     """An auditor gets all three figures from the evidence's JSON alone."""
     evidence = json.loads((played[name].folder / "evidence.json").read_bytes())
@@ -210,7 +221,7 @@ def _at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-@pytest.mark.parametrize("name", ["week", "mended"])
+@pytest.mark.parametrize("name", BOTH)
 def test_printed_command_verifies_the_report(name: str, played: dict[str, Finished]) -> None:
     """The command that the demo prints, typed as it is, finds the report authentic."""
     finished = played[name]
@@ -238,7 +249,7 @@ def test_a_changed_report_is_refused(week: Finished, tmp_path: Path) -> None:
         assert verified.code == 1, verified.output
 
 
-@pytest.mark.parametrize("name", ["week", "mended"])
+@pytest.mark.parametrize("name", BOTH)
 def test_demo_leaves_nothing_but_its_archive(name: str, played: dict[str, Finished]) -> None:
     """The estate and every sandbox are gone; in the folder there is the archive alone."""
     finished = played[name]
