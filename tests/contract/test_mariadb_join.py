@@ -15,6 +15,8 @@ from restoreproof.engines.mysql_source import ServerContainer
 from restoreproof.images import ensure
 from restoreproof.outcomes import RestoreFailed
 
+pytestmark = pytest.mark.thorough
+
 LEFT = "ls /var/lib/mysql /var/tmp/restoreproof-data/data 2>/dev/null | grep -E 'relay|master-'"
 
 
@@ -49,7 +51,6 @@ def test_chain_joins_a_source_that_is_written_to(source: Source) -> None:
         assert server.sandbox.run(["sh", "-c", LEFT]).output == ""
 
 
-@pytest.mark.thorough
 def test_source_that_stands_still_is_joined_too(source: Source) -> None:
     """With nothing to fetch, the source's own word is waited for; a data directory joins too."""
     place = ServerContainer(container=str(container_of(source).name))

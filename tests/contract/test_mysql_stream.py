@@ -84,7 +84,7 @@ def test_a_stream_comes_back_to_its_last_transaction(source: Source, vault: Vaul
     _comes_back(source, vault, expected)
 
 
-@pytest.mark.parametrize("how", ["restarted", "killed"])
+@pytest.mark.parametrize("how", [pytest.param("restarted", marks=pytest.mark.thorough), "killed"])
 def test_a_source_that_comes_back_is_followed_on(source: Source, vault: Vault, how: str) -> None:
     """Whether a source goes away in order or not, the stream goes on where it was."""
     with streaming(source, vault) as told:
