@@ -186,6 +186,7 @@ def test_signatures_are_good(restored, audited, seed, observe):
     """
     found = restored.signatures(audited.context, restored.sample(seed, SAMPLE))
     if not found.examined:
+        # Signatures were promised and none was seen: that is no pass, and none is broken either.
         pytest.skip("nothing is signed among tags, newest commits and the sample")
     observe(
         examined=found.examined,
@@ -197,6 +198,7 @@ def test_signatures_are_good(restored, audited, seed, observe):
     )
     assert not found.broken
     if found.unknown:
+        # Whose key it is nobody here can tell: unproven, with the signers named.
         pytest.skip(f"by keys that source.signers does not name: {', '.join(found.unknown[:8])}")
 
 
@@ -204,6 +206,7 @@ def _is_there(kind, restored, audited, observe):
     source = audited.component.source
     path = source.paths.get(kind)
     if path is None and not restored.has_commit:
+        # An empty repository is legitimate and holds nothing that could be judged: unproven.
         pytest.skip(NO_VERSION)
     layout = restored.layout(source.paths) if restored.has_commit else None
     if path is None and kind not in layout.found:
@@ -223,13 +226,16 @@ def _is_there(kind, restored, audited, observe):
 def _works(kind, restored, audited, observe):
     paths = audited.component.source.paths
     if not restored.has_commit:
+        # An empty repository is legitimate and holds nothing that could be judged: unproven.
         pytest.skip(NO_VERSION)
     layout = restored.layout(paths)
     there = [layout.has(path) for path in layout.found.get(kind, ())]
     if not all(there) or not (there or kind == "configuration"):
+        # Whether it should be there is another check's question; what is not there cannot be tried.
         pytest.skip(f"there is no {kind} to try")
     answers = restored.ansible(paths)
     if answers is None:
+        # Nobody was asked: unproven, with the mend.
         pytest.skip("no image to ask Ansible in: give image: restoreproof/ansible:2.14")
     answer = getattr(answers, kind)
     observe(
@@ -240,4 +246,5 @@ def _works(kind, restored, audited, observe):
     )
     assert not answer.fault
     if answer.lacking:
+        # What it needs is not in the backup (a collection, a network): neither sound nor broken.
         pytest.skip(f"could not tell here: {answer.lacking}")

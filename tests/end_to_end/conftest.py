@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from runs import POLICY, UNPLAYED, Agama, Finished, audit_command, run
-from scenarios import CRITERIA, Case, Scenario
+from scenario import CRITERIA, Case, Scenario
 
 from restoreproof import images, signing
 from restoreproof.clock import system_clock

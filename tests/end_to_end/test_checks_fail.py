@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from runs import COMMAND, Agama, Finished, run
-from scenarios import EXPECTED, JOINING, RETENTION, SCENARIOS, Case, Scenario
+from scenario import EXPECTED, JOINING, RETENTION, Case, Scenario
+from scenarios import SCENARIOS
 from vault_faults import GIT, INFLUXDB, MYSQL
 
 from restoreproof.resources import folder

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 from runs import COMMAND, POLICY, Agama, Finished, left_by, run, unplayed
-from scenarios import CRITERIA
+from scenario import CRITERIA
 from vault_faults import GIT, INFLUXDB, MYSQL
 
 from restoreproof import engines
