@@ -4,9 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-import docker.errors
-
-from restoreproof import docker_engine
 from restoreproof.engines.contract import (
     BackupContent,
     BackupContext,
@@ -23,8 +20,8 @@ from restoreproof.engines.files_sftp import sftp_tree
 from restoreproof.engines.files_source import FilesSource
 from restoreproof.engines.files_tree import FolderTree, Gone, ListedTree, Refused, Tree, printable
 from restoreproof.engines.files_validate import require_commands
+from restoreproof.engines.source_container import source_container
 from restoreproof.errors import SourceUnavailable
-from restoreproof.execution import engine_trouble
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
@@ -128,21 +125,8 @@ def opened(context: SourceContext) -> Iterator[Tree]:
         with sftp_tree(context, source.sftp) as tree:
             yield tree
     elif source.container:
-        name = context.text(source.container)
-        client = docker_engine.connect()
-        try:
-            with engine_trouble():
-                try:
-                    container = client.containers.get(name)
-                except docker.errors.NotFound:
-                    where = f"component {context.component}"
-                    mend = "correct source.container in the policy, or start it"
-                    raise SourceUnavailable(
-                        f"no container {name}", where=where, mend=mend
-                    ) from None
+        with source_container(context, source.container, "source.container") as container:
             yield ContainerTree(container)
-        finally:
-            client.close()
     else:
         yield FolderTree()
 

@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-import docker.errors
 from docker.models.containers import Container
 from pymysql.connections import Connection
 
-from restoreproof import docker_engine
 from restoreproof.engines.contract import BackupContext, Base, SourceContext
 from restoreproof.engines.mysql_accounts import Account, privileges_script
 from restoreproof.engines.mysql_binlog import log_identity
@@ -34,8 +32,9 @@ from restoreproof.engines.mysql_source import (
     options_file,
     source_of,
 )
+from restoreproof.engines.source_container import source_container
 from restoreproof.errors import SeveralProblems, SourceUnavailable, one_line
-from restoreproof.execution import Execution, OutputStream, engine_trouble
+from restoreproof.execution import Execution, OutputStream
 from restoreproof.fingerprint import Item
 from restoreproof.outcomes import BackupFailed
 from restoreproof.sandbox import Sandbox
@@ -155,16 +154,8 @@ def _server_container(context: SourceContext, connection: "Connection[Any]") -> 
         mend = "add source.data: {container: NAME}, or set source.method: dump"
         raise SourceUnavailable(what, where=where, mend=mend)
     called = context.text(place.container)
-    engine = docker_engine.connect()
-    try:
-        with engine_trouble():
-            try:
-                container = engine.containers.get(called)
-            except docker.errors.NotFound:
-                container = None
-        if container is None or container.status != "running":
-            mend = "correct source.data.container in the policy, or start it"
-            raise SourceUnavailable(f"no container {called} that runs", where=where, mend=mend)
+    key = "source.data.container"
+    with source_container(context, place.container, key, running=True) as container:
         identity = f"SELECT {spoken(connection).identity}"
         options = ("--batch", "--skip-column-names", f"--execute={identity}")
         client = spoken(connection).client
@@ -183,8 +174,6 @@ def _server_container(context: SourceContext, connection: "Connection[Any]") -> 
             mend = f"install the package {MARIADB_BACKUP} in it, or set source.method: dump"
             raise SourceUnavailable(what, where=where, mend=mend)
         yield container
-    finally:
-        engine.close()
 
 
 def _told(

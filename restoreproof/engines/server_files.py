@@ -20,8 +20,8 @@ import docker.errors
 from docker.models.containers import Container
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
-from restoreproof import docker_engine
 from restoreproof.engines.contract import SourceContext
+from restoreproof.engines.source_container import source_container
 from restoreproof.errors import SourceUnavailable
 from restoreproof.execution import engine_trouble
 from restoreproof.outcomes import BackupFailed
@@ -183,18 +183,8 @@ def opened(context: SourceContext, place: ServerFilesSource) -> Iterator[Files]:
         yield FolderFiles(root)
         return
     assert place.container is not None
-    name = context.text(place.container)
-    client = docker_engine.connect()
-    try:
-        with engine_trouble():
-            try:
-                container = client.containers.get(name)
-            except docker.errors.NotFound:
-                mend = "correct the container in the policy's source section, or start it"
-                raise SourceUnavailable(f"no container {name}", where=where, mend=mend) from None
+    with source_container(context, place.container, "the container") as container:
         yield ContainerFiles(container)
-    finally:
-        client.close()
 
 
 def require(context: SourceContext, files: Files, paths: Iterable[str]) -> None:
