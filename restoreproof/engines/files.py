@@ -20,7 +20,7 @@ from restoreproof.engines.files_sftp import sftp_tree
 from restoreproof.engines.files_source import FilesSource
 from restoreproof.engines.files_tree import FolderTree, Gone, ListedTree, Refused, Tree, printable
 from restoreproof.engines.files_validate import require_commands
-from restoreproof.engines.source_container import source_container
+from restoreproof.engines.server_container import server_container
 from restoreproof.errors import SourceUnavailable
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
@@ -125,7 +125,7 @@ def opened(context: SourceContext) -> Iterator[Tree]:
         with sftp_tree(context, source.sftp) as tree:
             yield tree
     elif source.container:
-        with source_container(context, source.container, "source.container") as container:
+        with server_container(context, source.container, "source.container") as container:
             yield ContainerTree(container)
     else:
         yield FolderTree()

@@ -32,7 +32,7 @@ from restoreproof.engines.mysql_source import (
     options_file,
     source_of,
 )
-from restoreproof.engines.source_container import source_container
+from restoreproof.engines.server_container import server_container
 from restoreproof.errors import SeveralProblems, SourceUnavailable, one_line
 from restoreproof.execution import Execution, OutputStream
 from restoreproof.fingerprint import Item
@@ -80,7 +80,7 @@ def probe_mariadb_backup(context: SourceContext) -> None:
         found += _version_problems(connection, context)
         problems = [SourceUnavailable(what, where=where, mend=mend) for what, mend in found]
         try:
-            with _server_container(context, connection):
+            with _checked_container(context, connection):
                 pass
         except SourceUnavailable as problem:
             problems.append(problem)
@@ -95,7 +95,7 @@ def copy(context: BackupContext, connection: "Connection[Any]", tools: Sandbox) 
     """
     if not has_binary_log(connection):
         raise BackupFailed("the source has no binary log, which a physical backup needs")
-    with _server_container(context.of, connection) as container:
+    with _checked_container(context.of, connection) as container:
         command = ("--backup", "--stream=mbstream", "--target-dir=/tmp", "--parallel=2")
         stream = _run(context.of, connection, container, MARIADB_BACKUP, *command)
         with context.artifact(ARCHIVE) as sink, closing(iter(stream)) as chunks:
@@ -143,7 +143,9 @@ def store_rest(
 
 
 @contextmanager
-def _server_container(context: SourceContext, connection: "Connection[Any]") -> Iterator[Container]:
+def _checked_container(
+    context: SourceContext, connection: "Connection[Any]"
+) -> Iterator[Container]:
     """The container that the source runs in. Raise SourceUnavailable if the policy names another.
 
     A copy of another server would be restored before anybody noticed.
@@ -155,7 +157,7 @@ def _server_container(context: SourceContext, connection: "Connection[Any]") -> 
         raise SourceUnavailable(what, where=where, mend=mend)
     called = context.text(place.container)
     key = "source.data.container"
-    with source_container(context, place.container, key, running=True) as container:
+    with server_container(context, place.container, key, running=True) as container:
         identity = f"SELECT {spoken(connection).identity}"
         options = ("--batch", "--skip-column-names", f"--execute={identity}")
         client = spoken(connection).client

@@ -21,7 +21,7 @@ from docker.models.containers import Container
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from restoreproof.engines.contract import SourceContext
-from restoreproof.engines.source_container import source_container
+from restoreproof.engines.server_container import server_container
 from restoreproof.errors import SourceUnavailable
 from restoreproof.execution import engine_trouble
 from restoreproof.outcomes import BackupFailed
@@ -183,7 +183,7 @@ def opened(context: SourceContext, place: ServerFilesSource) -> Iterator[Files]:
         yield FolderFiles(root)
         return
     assert place.container is not None
-    with source_container(context, place.container, "the container") as container:
+    with server_container(context, place.container, "the container") as container:
         yield ContainerFiles(container)
 
 

@@ -13,7 +13,7 @@ from restoreproof.execution import engine_trouble
 
 
 @contextmanager
-def source_container(
+def server_container(
     context: SourceContext, name: str, key: str, *, running: bool = False
 ) -> Iterator[Container]:
     """A container of the engine that we use; where ``running``, only one that runs.
