@@ -37,20 +37,25 @@ def applies_relay_logs(connection: "Connection[Any]") -> bool:
 
 
 def apply_as_relay_logs(
-    connection: "Connection[Any]", sandbox: Sandbox, logs: Sequence[str], expected: str
+    connection: "Connection[Any]", sandbox: Sandbox, folder: str, logs: Sequence[str], expected: str
 ) -> None:
-    """Have the server apply logs that lie in its sandbox, until its executed set is ``expected``.
+    """Have the server apply a sandbox folder's logs, until its executed set is ``expected``.
 
-    The logs are moved away. Raise RestoreFailed with the server's words.
+    The folder is gone then. Raise RestoreFailed with the server's words.
     """
     channel = f"increment_{secrets.token_hex(4)}"
     stem = f"{value(connection, 'SELECT @@GLOBAL.relay_log_basename')}-{channel}"
     relays = [f"{stem}.{number:06}" for number in range(1, len(logs) + 1)]
-    moves = [f"mv {shlex.join(pair)}" for pair in zip(logs, relays, strict=True)]
+    moves = [
+        f"mv {shlex.join((f'{folder}/{log}', relay))}"
+        for log, relay in zip(logs, relays, strict=True)
+    ]
     index = shlex.quote(f"{stem}.index")
     owned = f'chown --reference="$(dirname {shlex.quote(stem)})" {shlex.join(relays)} {index}'
     lines = f"printf '%s\\n' {shlex.join(relays)} > {index}"
-    placed = sandbox.run(["sh", "-ec", "\n".join((*moves, lines, owned))])
+    placed = sandbox.run(
+        ["sh", "-ec", "\n".join((*moves, lines, owned, f"rm -rf {shlex.quote(folder)}"))]
+    )
     if placed.exit_code != 0:
         raise RestoreFailed(f"placing relay logs: {placed.complaint}")
     # Purging takes the index for its own and stops the applier.

@@ -251,12 +251,11 @@ def _apply(restored: RestoredMySQL, increment: BackupToRestore, plan: Plan) -> N
             f"binary logs replayed by {restored.dialect.log_reader}, not as relay logs: {unfit}"
         )
         _pipe(restored, folder, plan)
+        sandbox.run(["rm", "-rf", folder])
     else:
         restored.note("no redo log while logs were applied")
         restored.note("binary logs applied as relay logs")
-        logs = [f"{folder}/{name}" for name in plan.logs]
-        apply_as_relay_logs(restored.connection, sandbox, logs, plan.expected)
-    sandbox.run(["rm", "-rf", folder])
+        apply_as_relay_logs(restored.connection, sandbox, folder, plan.logs, plan.expected)
 
 
 def _pipe(restored: RestoredMySQL, folder: str, plan: Plan) -> None:

@@ -147,9 +147,7 @@ def test_what_the_applier_meets_is_told_at_once(
     with empty_server(image, Sandboxes("test-replay")) as made:
         _place(made.sandbox, flip(log, 2) if damage == "bit flipped" else log)
         with pytest.raises(RestoreFailed, match=r"applying relay logs|came to the end"):
-            apply_as_relay_logs(
-                made.connection, made.sandbox, [f"{FOLDER}/log"], increment.position
-            )
+            apply_as_relay_logs(made.connection, made.sandbox, FOLDER, ["log"], increment.position)
         assert not rows(made.connection, "SHOW REPLICA STATUS")
 
 
