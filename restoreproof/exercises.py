@@ -28,19 +28,14 @@ class Exercises:
         self._stop = threading.Event()
         self._begun: dict[str, Future[Played]] = {}
 
-    def of(
-        self,
-        audited: ComponentAudit,
-        components: Sequence[ComponentAudit],
-        tell: Callable[[str], None],
-    ) -> Mapping[Criterion, Exercised]:
-        """What came of each criterion on a component, when those of all components have begun.
-
-        Raise what kept them from being played.
-        """
+    def begin(self, components: Sequence[ComponentAudit], tell: Callable[[str], None]) -> None:
+        """Begin what has not begun yet, in threads."""
         for one in components:
             if one.criteria and one.name not in self._begun:
                 self._begun[one.name] = self._pool.submit(self._play, one, tell)
+
+    def of(self, audited: ComponentAudit) -> Mapping[Criterion, Exercised]:
+        """What came of each criterion on a component. Raise what kept them from being played."""
         return {one.criterion: one for one in self._begun[audited.name].result()}
 
     def known(self, component: str) -> Played:

@@ -2,7 +2,8 @@
 
 The answers are those of the suites' own checks, asked of a vault that holds nothing but the
 copy. A damage is detected if a check fails on it that passed on an undamaged copy, which went the
-same way. What does not fit into the budget is not tried: which, is drawn with a seed.
+same way. What does not fit into the budget is not tried: which, is drawn with a seed. Only the
+first damage to the content may end after it, as long as it begins before.
 """
 
 import random
@@ -99,15 +100,15 @@ class NegativeControl:
                 continue
             took = self._budget.used - begun
             mine = [_Waiting(backup, one, undamaged, took) for one in known]
-            # What needs no restore costs little and comes first; of the rest the seed decides.
+            slow = [one for one in mine if one.damage.layer is Layer.CONTENT]
+            self._chance.shuffle(slow)
+            # Without a damage to the content nothing is shown, so one comes before all else.
+            while slow and not self._tried(Layer.CONTENT):
+                self._damaged(slow.pop(0), at_least=True)
+            # What needs no restore costs little and comes next; of the rest the seed decides.
             for one in mine:
                 if one.damage.layer is not Layer.CONTENT:
                     self._damaged(one)
-            slow = [one for one in mine if one.damage.layer is Layer.CONTENT]
-            self._chance.shuffle(slow)
-            # One damage to the content comes before another backup's undamaged copy.
-            while slow and not self._tried(Layer.CONTENT):
-                self._damaged(slow.pop(0))
             waiting += slow
         self._chance.shuffle(waiting)
         for one in waiting:
@@ -168,10 +169,11 @@ class NegativeControl:
         )
         return seen if clean else None
 
-    def _damaged(self, waiting: "_Waiting") -> None:
+    def _damaged(self, waiting: "_Waiting", *, at_least: bool = False) -> None:
+        """Do a damage and ask; what is done ``at_least`` may end after the budget does."""
         backup, damage, undamaged = waiting.backup, waiting.damage, waiting.undamaged
-        restores = damage.layer is Layer.CONTENT
-        if not self._budget.holds(waiting.estimate if restores else timedelta()):
+        ends_late = at_least or damage.layer is not Layer.CONTENT
+        if not self._budget.holds(timedelta() if ends_late else waiting.estimate):
             self._note(backup, damage, Outcome.NOT_TRIED, reason=UNTRIED)
             return
         begun = self._budget.used

@@ -135,12 +135,14 @@ def test_each_component_is_played_once_and_its_trouble_is_kept(
     playbooks, wiki = opened
     made = Exercises()
     playbooks.criteria = CRITERIA
-    assert made.of(playbooks, opened, str)["corruption"] is MET
+    made.begin(opened, str)
+    assert made.of(playbooks)["corruption"] is MET
     wiki.criteria = CRITERIA
     for _ in range(3):
-        assert made.of(playbooks, opened, str)
+        made.begin(opened, str)
+        assert made.of(playbooks)
         with pytest.raises(SandboxTrouble, match="no room"):
-            made.of(wiki, opened, str)
+            made.of(wiki)
 
     assert sorted(calls) == ["playbooks", "wiki"]
     assert made.known("playbooks") == (MET,)
@@ -162,8 +164,9 @@ def test_a_run_that_is_over_stops_what_is_played(
     monkeypatch.setattr(exercises, "play", play)
     (playbooks, _), _ = components(tmp_path, {})
     playbooks.criteria = CRITERIA
+    made.begin([playbooks], told.append)
     with pytest.raises(Stopped):
-        made.of(playbooks, [playbooks], told.append)
+        made.of(playbooks)
     made.stop()
 
     assert told == ["playbooks: one"]
