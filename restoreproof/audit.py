@@ -24,6 +24,7 @@ from restoreproof import (
 )
 from restoreproof.archive import RunFolder, new_run_id
 from restoreproof.asking import Ask
+from restoreproof.chain_walk import ChainWalk
 from restoreproof.checks import Answer, Question, questions, record
 from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
@@ -108,6 +109,7 @@ class AuditRun:
         self.components: list[ComponentAudit] = []
         self.answers: dict[Question, Answer] = {}
         self.broken_suites: dict[str, str] = {}
+        self.walk = ChainWalk()
         self.exercises = Exercises()
         self.ledger = Ledger(options.archive)
         self._observed: Environment | None = None
@@ -204,16 +206,17 @@ class AuditRun:
         """The component of this name."""
         return next(audited for audited in self.components if audited.name == name)
 
-    def order_of_questions(self) -> dict[Question, tuple[bool, int, int, bool, str]]:
+    def order_of_questions(self) -> dict[Question, tuple[list[bool], int, int, bool, str]]:
         """Component by component, backup by backup, restores first: as one would ask.
 
-        Criteria are played at last, when the restores that are measured are done.
+        The negative control and the criteria come last, when the restores that are measured are
+        done.
         """
         names = [audited.name for audited in self.components]
         backups = {t.backup.id: n for one in self.components for n, t in enumerate(one.targets)}
         return {
             question: (
-                question.check.startswith("CRT"),
+                [question.check.startswith(last) for last in ("CRT", "NEG")],
                 names.index(question.component),
                 backups.get(question.backup, len(backups)),
                 not question.check.startswith("RST"),
@@ -249,6 +252,7 @@ class AuditRun:
         """
         assert self._folder is not None
         assert self._observed is not None
+        self.walk.close()
         with ExitStack() as stack:
             with suppress(OSError):
                 stack.enter_context(self.ledger.held())
@@ -344,6 +348,7 @@ class AuditRun:
 
     def discard(self) -> None:
         """Leave nothing of an unfinished run behind."""
+        self.walk.close()
         self.exercises.stop()
         self._held.close()
         self.progress.close_log()

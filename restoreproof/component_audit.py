@@ -130,7 +130,13 @@ class ComponentAudit(Wanted):
         self.history = history or RunHistory(self.name, known)
         oldest = self.component.retention is not None
         self.targets = select(
-            self.name, self.backups, which, seed, oldest=oldest, known=self.earlier.restored()
+            self.name,
+            self.backups,
+            which,
+            seed,
+            oldest=oldest,
+            known=self.earlier.restored(),
+            goes_on=self.engine.goes_on,
         )
         if self.engine.restores_instants:
             self.instant = instant_inside(self.name, self.backups, seed)

@@ -108,6 +108,9 @@ class AttemptRecord(Record):
     """The instant or transaction at which the restore stopped; empty for all of the backup."""
     seed: int | None = None
     """The seed with which the backup or the instant was drawn."""
+    reached_from: str = ""
+    """The backup on whose restored server it was reached; empty for a server of its own. Its steps
+    are then those of all that led to it."""
     decided_at: datetime
     succeeded: bool
     failed_in: str = ""

@@ -144,7 +144,7 @@ def attempt(request: pytest.FixtureRequest, target: Target) -> Iterator[RestoreA
     """One restore of one recovery point, whether it worked or not."""
     run = request.config.stash[RUN]
     run.progress(f"restoring {target.backup.id}")
-    with run.component(target.component).attempt(target) as done:
+    with run.walk.attempt(run.component(target.component), target) as done:
         outcome = "restored" if done.succeeded else f"restore failed in '{done.failed_in}'"
         seconds = done.duration.total_seconds()
         run.progress(f"{target.backup.id}: {outcome} after {seconds:.1f} s")
@@ -166,7 +166,10 @@ def negative_control(
     request: pytest.FixtureRequest, component: ComponentAudit
 ) -> NegativeControlRecord:
     """What came of damaging copies of the component's backups."""
-    return request.config.stash[RUN].control_negatively(component, ask)
+    run = request.config.stash[RUN]
+    # Both wait for servers most of the time, and neither is measured against the other.
+    run.exercises.begin(run.components, run.progress)
+    return run.control_negatively(component, ask)
 
 
 @pytest.fixture
@@ -175,7 +178,8 @@ def exercised(
 ) -> Mapping[Criterion, Exercised]:
     """The restoration criteria, played once on a living copy of the component."""
     run = request.config.stash[RUN]
-    return run.exercises.of(component, run.components, run.progress)
+    run.exercises.begin(run.components, run.progress)
+    return run.exercises.of(component)
 
 
 @pytest.fixture

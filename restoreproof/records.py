@@ -248,6 +248,7 @@ def _attempt(attempt: RestoreAttempt) -> AttemptRecord:
         succeeded=attempt.succeeded,
         failed_in=attempt.failed_in,
         failure=redact(attempt.failure),
+        reached_from=attempt.reached_from,
         image_waited=attempt.image.waited if attempt.image else timedelta(),
         recovery_duration=attempt.duration,
         phases=tuple(

@@ -19,6 +19,8 @@ from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import StoredBackup
 
+ANSWER = "answer a query"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -34,6 +36,13 @@ class Target:
     """The run's seed, where chance chose it."""
     oldest: bool = False
     """Whether it was chosen for being the oldest that is kept."""
+    leads_on: bool = False
+    """Whether the next recovery point is reached on the server of this one."""
+
+    @property
+    def nothing_follows(self) -> bool:
+        """Whether its server may be written to: nothing else is reached on it."""
+        return not self.leads_on
 
     @property
     def fingerprinted(self) -> bool:
@@ -104,6 +113,8 @@ class RestoreAttempt:
     failed_in: str = ""
     failure: str = ""
     show_values: bool = False
+    reached_from: str = ""
+    """The backup on whose restored server it was reached; empty for a server of its own."""
 
     @property
     def succeeded(self) -> bool:
@@ -141,8 +152,12 @@ def select(
     *,
     oldest: bool = False,
     known: Set[str] = frozenset(),
+    goes_on: bool = False,
 ) -> tuple[Target, ...]:
     """The backups of a component that an audit restores, the newest first.
+
+    Where a restored server ``goes_on`` the others follow from the oldest on, so that each
+    increment is reached from what it stands on.
 
     A stream's end has no fingerprint: the newest backup that has one comes to it. With
     ``newest`` the end of one older chain comes to them, drawn with the run's seed, from those
@@ -163,6 +178,11 @@ def select(
         targets.append(Target(component, drawn, False, population, seed=seed))
     if oldest and backups and backups[0] not in [target.backup for target in targets]:
         targets.append(Target(component, backups[0], False, population, oldest=True))
+    if goes_on:
+        others = sorted(targets[1:], key=lambda one: backups.index(one.backup))
+        bases = [*(one.backup.entry.base for one in others[1:]), None]
+        led = zip(others, bases, strict=False)
+        targets[1:] = [replace(one, leads_on=one.backup.id == base) for one, base in led]
     return tuple(targets)
 
 
@@ -288,7 +308,7 @@ def restoring(
                     for increment in earlier:
                         engine.replay(restored, increment)
                     engine.replay(restored, last, target.until)
-            with timeline.phase("answer a query"):
+            with timeline.phase(ANSWER):
                 restored.answer()
         except RestoreFailed as failure:
             failure_words = str(failure)

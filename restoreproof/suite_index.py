@@ -35,7 +35,8 @@ class Declaration:
 
     ``engine`` (or several), ``coverage`` and ``when`` (what a component must have: a schedule,
     jobs) narrow where it applies, ``only="newest"`` to the newest recovery point,
-    ``only="fingerprinted"`` to those at which the source was looked at. ``proves`` names the
+    ``only="fingerprinted"`` to those at which the source was looked at, ``only="nothing_follows"``
+    to those whose server may be written to. ``proves`` names the
     promises of the policy for which it gives evidence; ``content`` is every kind of coverage.
     """
 

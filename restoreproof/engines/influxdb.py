@@ -70,6 +70,7 @@ class InfluxDB(Engine[InfluxDBSource]):
     kinds = frozenset({"full", "incremental"})
     source_model = InfluxDBSource
     restores_instants = False
+    goes_on = True
     plays = True
 
     def gap(self, source: SourceModel, kind: str) -> str:

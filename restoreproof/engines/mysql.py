@@ -106,6 +106,7 @@ class MySQL(Engine[MySQLSource]):
     covers = frozenset({"data", "configuration", "logs"})
     kinds = frozenset({"full", "incremental", STREAMED})
     writes_out = "parts"
+    goes_on = True
     plays = True
     source_model = MySQLSource
 

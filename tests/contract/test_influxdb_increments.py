@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from influxdb_bench import METADATA, PORTABLE, Bench, ago, bench
+from walks import component, walked
 
 from restoreproof.engines.contract import BackupToRestore
 from restoreproof.engines.influxdb_restored import RestoredInfluxDB
@@ -82,6 +83,15 @@ def test_every_boundary_of_a_chain_comes_back(chained: Bench, chain: list[Stored
     verdicts = [str(chained.verdict(backup)) for backup in chain]
 
     assert verdicts == ["equal"] * len(chain)
+
+
+def test_a_chain_is_gone_along_on_one_server(chained: Bench, chain: list[StoredBackup]) -> None:
+    """Each boundary holds what the source held then, also where the server was looked at before."""
+    audited = component("influxdb", chained.context(), chained.vault)
+    verdicts = [(one.reached_from, one.comparison.equal) for one in walked(audited)]
+
+    *earlier, _, _ = (one.id for one in chain)
+    assert verdicts == [(base, True) for base in ("", "", *earlier)]
 
 
 def test_every_retention_policy_is_looked_at(chain: list[StoredBackup]) -> None:

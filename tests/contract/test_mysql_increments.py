@@ -1,11 +1,13 @@
 """Chains of a real MySQL server: increments, every boundary restored, and what breaks a chain."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from mysql_bench import content, same
 from mysql_chains import WORK, Source, flip, is_refused, restored, restored_exactly, server
+from walks import component, walked
 
 from restoreproof.damage import VaultCopy
 from restoreproof.damage_binlog import LOGS, empty_log, in_log, rewrite_logs
@@ -35,6 +37,34 @@ def test_every_boundary_of_a_chain_comes_back_exactly(
     """Rows, definitions, counters, accounts and position are equal at each recovery point."""
     with restored_exactly(source, chain[link]):
         pass
+
+
+def test_a_chain_is_gone_along_on_one_server(source: Source, chain: list[StoredBackup]) -> None:
+    """The newest comes first and alone, then each from the one before, equal at each boundary."""
+    audited, seen = component("mysql", source.context, source.vault), []
+    for attempt in walked(audited):
+        assert attempt.restored is not None and attempt.manifest is not None, attempt.failure
+        assert attempt.comparison.equal, [str(one) for one in attempt.comparison.differences]
+        assert attempt.restored.position == attempt.manifest.position
+        assert sum((one.duration for one in attempt.phases), timedelta()) <= attempt.duration
+        seen.append((attempt.target.backup.id, attempt.reached_from))
+        assert attempt.target.nothing_follows == (attempt.target.backup in (chain[3], chain[2]))
+
+    full, first, second, newest = (one.id for one in chain)
+    assert seen == [(newest, ""), (full, ""), (first, full), (second, first)]
+    assert [one.target.backup.id for one in audited.attempts] == [one for one, _ in seen]
+
+
+def test_what_goes_wrong_on_the_way_is_decided_by_an_empty_server(
+    source: Source, copy: VaultCopy, chain: list[StoredBackup]
+) -> None:
+    """An increment that does not replay is restored once more, from the full backup on."""
+    rewrite_logs(copy, same(copy.vault, chain[1]), empty_log(-1))
+    audited = component("mysql", source.context, copy.vault)
+
+    found = [(one.failed_in, one.reached_from) for one in walked(audited)]
+
+    assert found == [("replay", ""), ("", ""), ("replay", ""), ("replay", "")]
 
 
 def test_an_increment_under_load_is_exact(source: Source, chain: list[StoredBackup]) -> None:
