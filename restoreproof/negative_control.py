@@ -2,8 +2,9 @@
 
 The answers are those of the suites' own checks, asked of a vault that holds nothing but the
 copy. A damage is detected if a check fails on it that passed on an undamaged copy, which went the
-same way. What does not fit into the budget is not tried: which, is drawn with a seed. Only the
-first damage to the content may end after it, as long as it begins before.
+same way. What does not fit into the budget is not tried: which, is drawn with a seed. Where it
+holds a restore, one damage to the content is tried all the same, even if the undamaged copy used
+it up: a machine that is busy for a moment would give no answer else.
 """
 
 import random
@@ -170,10 +171,10 @@ class NegativeControl:
         return seen if clean else None
 
     def _damaged(self, waiting: "_Waiting", *, at_least: bool = False) -> None:
-        """Do a damage and ask; what is done ``at_least`` may end after the budget does."""
+        """Do a damage and ask, if there is time for it or it has to be done ``at_least``."""
         backup, damage, undamaged = waiting.backup, waiting.damage, waiting.undamaged
-        ends_late = at_least or damage.layer is not Layer.CONTENT
-        if not self._budget.holds(timedelta() if ends_late else waiting.estimate):
+        restores = damage.layer is Layer.CONTENT
+        if not at_least and not self._budget.holds(waiting.estimate if restores else timedelta()):
             self._note(backup, damage, Outcome.NOT_TRIED, reason=UNTRIED)
             return
         begun = self._budget.used

@@ -229,6 +229,19 @@ def test_a_sample_within_the_budget_proves(audited: ComponentAudit) -> None:
 
 
 @pytest.mark.usefixtures("few")
+def test_a_machine_that_is_slow_for_a_moment_gives_an_answer(audited: ComponentAudit) -> None:
+    """Where the undamaged copy used up the budget, one damage to the content is tried still."""
+    clock = iter(range(0, 10_000_000, 6))
+
+    found = NegativeControl(
+        audited, DECLARATIONS, plugin.ask, timedelta(seconds=20), SEED, monotonic=clock.__next__
+    ).run()
+
+    assert [one.layer for one in found.tried] == ["content"]
+    assert found.unproven == ""
+
+
+@pytest.mark.usefixtures("few")
 def test_trouble_with_a_sandbox_is_no_miss(audited: ComponentAudit) -> None:
     """A check that breaks says nothing: the damage is neither noticed nor missed."""
 
