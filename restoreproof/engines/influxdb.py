@@ -208,7 +208,6 @@ def _base(context: BackupContext) -> tuple[Fingerprint | None, Layout | None]:
 
 
 def _store(context: BackupContext, tools: Sandbox, plan: Plan) -> None:
-    tools.run(["mkdir", "-p", FOLDER])
     run_exports(tools, context.of.text(source_of(context.of).backup), plan)
     with context.artifact(PORTABLE) as sink:
         stream = tools.stream(["tar", "-C", FOLDER, "-cf", "-", "."])

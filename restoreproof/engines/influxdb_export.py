@@ -29,13 +29,17 @@ LATEST = 9_223_372_036 * 1_000_000_000
 """The last whole second that a server can name."""
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
-TOMBSTONES = 4
+TOMBSTONES, REFUSED = 4, 5
 # Unpacks every shard to nowhere: a backup that races with a compaction can hold half of one, and
 # one by time always does where points of a shard are marked as deleted. influxd's restore heeds
 # no such mark and brings those points back, but a compaction removes them within seconds.
-TEST_SHARDS = f"""
+EXPORT = f"""
+folder=$1
+shift
+rm -rf "$folder" && mkdir -p {FOLDER} || exit 1
+words=$("$@" "$folder" 2>&1) || {{ echo "$words" >&2; exit {REFUSED}; }}
 marked=0
-for shard in "$1"/*.tar.gz; do
+for shard in "$folder"/*.tar.gz; do
     [ -e "$shard" ] || continue
     names=$(tar -tzf "$shard") || exit 1
     case $names in *.tombstone*) marked={TOMBSTONES} ;; esac
@@ -170,24 +174,22 @@ def run_exports(tools: Sandbox, address: str, plan: Plan) -> None:
         elif export.start is not None and export.end is not None:
             # With a start alone the newest shard comes back empty.
             command += ["-start", _rfc3339(export.start), "-end", _rfc3339(export.end)]
-        _export(tools, [*command, folder], folder, export.database)
+        _export(tools, command, folder, export.database)
 
 
 def _export(tools: Sandbox, command: Sequence[str], folder: str, database: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        done = tools.run(command)
-        if done.exit_code != 0:
+        done = tools.run(["sh", "-c", EXPORT, "sh", folder, *command])
+        if done.exit_code == REFUSED:
             raise BackupFailed(f"influxd backup of {database}: {done.complaint}")
-        tested = tools.run(["sh", "-c", TEST_SHARDS, "sh", folder])
-        if tested.exit_code == 0:
+        if done.exit_code == 0:
             return
         if time.monotonic() > deadline:
             # Deleted points that are still in it show when it is restored and compared.
-            if tested.exit_code == TOMBSTONES:
+            if done.exit_code == TOMBSTONES:
                 return
-            raise BackupFailed(f"influxd backup left half a shard: {tested.complaint}")
-        tools.run(["rm", "-rf", folder])
+            raise BackupFailed(f"influxd backup left half a shard: {done.complaint}")
         time.sleep(PAUSE_SECONDS)
 
 

@@ -7,7 +7,8 @@ repeatable. Meanwhile every retention policy keeps points for ever: a server tak
 older than its policy, not even a copy.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import httpx
 
@@ -15,23 +16,39 @@ from restoreproof.engines.contract import BackupToRestore
 from restoreproof.engines.influxdb_client import InfluxRefused, name
 from restoreproof.engines.influxdb_export import EXPORTS, FOLDER, Export
 from restoreproof.engines.influxdb_fingerprint import user_databases
-from restoreproof.engines.influxdb_layout import Shard, Window, column, shards
+from restoreproof.engines.influxdb_layout import Shard, Window, fields, shards
 from restoreproof.engines.influxdb_metadata import Metadata, policies_of, put_back, set_policies
 from restoreproof.engines.influxdb_restored import RestoredInfluxDB
 from restoreproof.outcomes import RestoreFailed
-from restoreproof.sandbox import Sandbox
 
 PORTABLE, METADATA = "portable.tar", "metadata.json"
-BESIDE = "restoreproof_increment"
+BESIDE = "restoreproof_increment_"
 LONGEST = 2**63 - 1
+# To start a program in a container costs more than restoring a small export, so one does it all.
+# It names the export that it is at. Without any shard there is nothing to copy; influxd 1.6 makes
+# a database then, and complains that nothing changed.
+RESTORE = f"""
+rm -rf {FOLDER} && mkdir -p {FOLDER} && tar -C {FOLDER} -xf - || exit 1
+empty() {{ [ -e "$folder" ] && ! ls "$folder"/*.tar.gz > /dev/null 2>&1; }}
+while [ $# -gt 0 ]; do
+    echo "$1"
+    folder={FOLDER}/$1
+    if [ "$2" = "$3" ] || ! empty; then
+        words=$(influxd restore -portable -db "$2" -newdb "$3" "$folder" 2>&1) || empty ||
+            {{ echo "$words" >&2; exit 1; }}
+    fi
+    rm -rf "$folder"
+    shift 3
+done
+rm -rf {FOLDER}
+"""
 
 
 def load_full(restored: RestoredInfluxDB, backup: BackupToRestore) -> None:
     """Fill an empty server. Raise RestoreFailed with the server's words."""
-    _unpack(restored.sandbox, backup)
     metadata = _metadata(backup)
-    for export in _exports(backup):
-        _restore(restored, export, export.database)
+    with _refusals(restored, "the server cannot be filled"):
+        _restore(restored, backup, {export: export.database for export in _exports(backup)})
     _finish(restored, backup, metadata)
 
 
@@ -40,46 +57,41 @@ def replay_increment(restored: RestoredInfluxDB, increment: BackupToRestore) -> 
     begins = increment.facts.get("base_position", "")
     if restored.position not in (begins, increment.position):
         raise RestoreFailed("the increment does not begin where the backup before it ends")
-    _unpack(restored.sandbox, increment)
-    metadata = _metadata(increment)
-    exports = _exports(increment)
+    metadata, exports = _metadata(increment), _exports(increment)
     whole = {export.database for export in exports if export.whole}
-    try:
+    with _refusals(restored, "the increment cannot be copied"):
         for database in user_databases(restored.client):
             if database not in metadata.databases or database in whole:
                 restored.client.query(f"DROP DATABASE {name(database)}")
-        for export in exports:
-            if export.whole:
-                _restore(restored, export, export.database)
-        restored.until_shards_answer(metadata.databases)
+        into = {
+            export: export.database if export.whole else f"{BESIDE}{export.folder}"
+            for export in exports
+            if export.folder
+        }
+        _restore(restored, increment, into)
         for database in metadata.databases:
             own = [one for one in exports if one.database == database and not one.whole]
             _keep_for_ever(restored, metadata, database)
             _clear(restored, database, own)
             for export in own:
-                _copy(restored, export)
-    except (httpx.HTTPError, InfluxRefused) as error:
-        restored.sandbox.require_running()
-        raise RestoreFailed(f"the increment cannot be copied: {error}") from None
+                if export in into:
+                    _copy(restored, export, into[export])
     _finish(restored, increment, metadata)
 
 
-def _finish(restored: RestoredInfluxDB, backup: BackupToRestore, metadata: Metadata) -> None:
+@contextmanager
+def _refusals(restored: RestoredInfluxDB, what: str) -> Iterator[None]:
     try:
-        put_back(restored.client, metadata)
+        yield
     except (httpx.HTTPError, InfluxRefused) as error:
         restored.sandbox.require_running()
-        raise RestoreFailed(f"the metadata cannot be put back: {error}") from None
-    restored.sandbox.run(["rm", "-rf", FOLDER])
+        raise RestoreFailed(f"{what}: {error}") from None
+
+
+def _finish(restored: RestoredInfluxDB, backup: BackupToRestore, metadata: Metadata) -> None:
+    with _refusals(restored, "the metadata cannot be put back"):
+        put_back(restored.client, metadata)
     restored.take(backup)
-
-
-def _unpack(sandbox: Sandbox, backup: BackupToRestore) -> None:
-    script = f"rm -rf {FOLDER} && mkdir -p {FOLDER} && tar -C {FOLDER} -xf -"
-    unpacked = sandbox.run(["sh", "-c", script], feed=backup.read(PORTABLE))
-    if unpacked.exit_code != 0:
-        sandbox.require_running()
-        raise RestoreFailed(f"tar: {unpacked.complaint}")
 
 
 def _metadata(backup: BackupToRestore) -> Metadata:
@@ -96,22 +108,22 @@ def _exports(backup: BackupToRestore) -> tuple[Export, ...]:
         raise RestoreFailed("the backup does not say what it holds") from None
 
 
-def _restore(restored: RestoredInfluxDB, export: Export, database: str) -> None:
-    """Restore an export into a database that is not there yet."""
-    sandbox, folder = restored.sandbox, f"{FOLDER}/{export.folder}"
-    command = ["influxd", "restore", "-portable", "-db", export.database, "-newdb", database]
-    done = sandbox.run([*command, folder])
-    if done.exit_code == 0:
-        return
-    # influxd 1.6 makes a database without any shard and then complains that nothing changed.
-    has_shards = sandbox.run(["sh", "-c", f"ls {folder}/*.tar.gz"]).exit_code == 0
-    try:
-        empty = not has_shards and database in user_databases(restored.client)
-    except httpx.HTTPError:
-        empty = False
-    if not empty:
+def _restore(
+    restored: RestoredInfluxDB, backup: BackupToRestore, into: Mapping[Export, str]
+) -> None:
+    """Restore exports, each into a database that is not there yet, and wait until they answer."""
+    sandbox = restored.sandbox
+    told = [text for one, to in into.items() for text in (one.folder, one.database, to)]
+    done = sandbox.run(["sh", "-c", RESTORE, "sh", *told], feed=backup.read(PORTABLE))
+    if done.exit_code != 0:
         sandbox.require_running()
-        raise RestoreFailed(f"influxd restore of {export.database}: {done.complaint}")
+        *_, at = done.output.split() or [""]
+        of = next((f"influxd restore of {one.database}" for one in into if one.folder == at), "tar")
+        raise RestoreFailed(f"{of}: {done.complaint}")
+    there = set(user_databases(restored.client))
+    if missing := {one.database for one in into if one.whole} - there:
+        raise RestoreFailed(f"influxd made no database {', '.join(sorted(missing))}")
+    restored.until_shards_answer(tuple(there.intersection(into.values())))
 
 
 def _keep_for_ever(restored: RestoredInfluxDB, metadata: Metadata, database: str) -> None:
@@ -153,23 +165,19 @@ def _covered(shard: Shard, ranges: list[tuple[int, int]]) -> bool:
     return reached >= shard.end
 
 
-def _copy(restored: RestoredInfluxDB, export: Export) -> None:
-    if not export.folder:
-        return
+def _copy(restored: RestoredInfluxDB, export: Export, beside: str) -> None:
     client = restored.client
-    _restore(restored, export, BESIDE)
-    restored.until_shards_answer((BESIDE,))
-    measured = column(client, "SHOW MEASUREMENTS", "name", BESIDE)
     assert export.start is not None
     for shard in shards(client):
-        if shard.database != BESIDE or shard.end <= export.start:
+        if shard.database != beside or shard.end <= export.start:
             continue
         window = Window(max(shard.start, export.start), min(shard.end, LONGEST))
-        for measurement in measured:
-            client.query(
-                f"SELECT * INTO {name(export.database, shard.policy, measurement)}"
-                f" FROM {name(BESIDE, shard.policy, measurement)}"
-                f" WHERE {window.condition} GROUP BY *",
-                BESIDE,
-            )
-    client.query(f"DROP DATABASE {name(BESIDE)}")
+        statements = [
+            f"SELECT * INTO {name(export.database, shard.policy, measurement)}"
+            f" FROM {name(beside, shard.policy, measurement)}"
+            f" WHERE {window.condition} GROUP BY *"
+            for measurement in fields(client, beside, shard.policy)
+        ]
+        if statements:
+            client.query("; ".join(statements), beside)
+    client.query(f"DROP DATABASE {name(beside)}")
