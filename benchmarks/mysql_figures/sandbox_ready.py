@@ -1,4 +1,4 @@
-"""How long an empty server takes until it answers: the middle of several starts, and the slowest."""
+"""How long an empty server takes to answer: the middle of several starts, and the slowest."""
 
 from collections.abc import Iterator
 
