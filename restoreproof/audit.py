@@ -132,7 +132,7 @@ class AuditRun:
         self.components = open_components(
             self.document,
             self.options.components,
-            Sandboxes(self.id),
+            Sandboxes(self.id, self.policy.audit.limits.of_each()),
             self.estate_clock,
             self.progress,
         )

@@ -97,7 +97,7 @@ def _made(
     now: datetime,
 ) -> JobResult:
     try:
-        sandboxes = Sandboxes(new_run_id(now))
+        sandboxes = Sandboxes(new_run_id(now), document.policy.audit.limits.of_each())
         (audited,) = open_components(document, (name,), sandboxes, clock, progress)
         probe([audited])
     except RestoreProofError as problem:

@@ -317,7 +317,7 @@ def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress, *, full: b
     """
     document = read_policy(policy)
     vault = open_vault(document)
-    sandboxes = Sandboxes(new_run_id(system_clock()))
+    sandboxes = Sandboxes(new_run_id(system_clock()), document.policy.audit.limits.of_each())
     components = open_components(document, chosen, sandboxes, system_clock, progress)
     probe(components)
     prepare_vault(vault)

@@ -37,7 +37,7 @@ def exercise(options: ExerciseOptions, progress: Progress) -> int:
     """
     document = read_policy(options.policy)
     vault = open_vault(document)
-    sandboxes = Sandboxes(new_run_id(system_clock()))
+    sandboxes = Sandboxes(new_run_id(system_clock()), document.policy.audit.limits.of_each())
     chosen = (options.component,) if options.component else ()
     components = open_components(document, chosen, sandboxes, system_clock, progress)
     wanted = (options.criterion,) if options.criterion else CRITERIA

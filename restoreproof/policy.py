@@ -31,6 +31,7 @@ from restoreproof.durations import DURATION, Duration, parse_duration
 from restoreproof.engines.contract_exercise import Criterion
 from restoreproof.own_commands import Commands
 from restoreproof.references import SourceModel
+from restoreproof.sandbox import Limits
 from restoreproof.signing_settings import Signing
 from restoreproof.sizes import Size
 
@@ -227,6 +228,19 @@ Sentence = Annotated[RestorationCriterion, BeforeValidator(_as_sentence)]
 """A criterion, or a sentence alone, which nothing can play."""
 
 
+class SandboxLimits(PolicyModel):
+    """How much each throwaway server may use, so that no backup takes more of this machine."""
+
+    memory: Size = Field(default=1024**3, ge=256 * 1024**2)
+    processors: float = Field(default=2, gt=0)
+    disk: Size | None = None
+    """On the engine's disk, beyond the image."""
+
+    def of_each(self) -> Limits:
+        """The limits as sandboxes take them."""
+        return Limits(memory_bytes=self.memory, processors=self.processors, disk_bytes=self.disk)
+
+
 class Audit(PolicyModel):
     """How audits go about it: which backups are restored, and what findings may say.
 
@@ -240,6 +254,7 @@ class Audit(PolicyModel):
     schedule: Crons | None = None
     time_zone: TimeZone = "UTC"
     exercise: Literal["all", "none"] | tuple[str, ...] = "all"
+    limits: SandboxLimits = SandboxLimits()
 
 
 class NegativeControl(PolicyModel):

@@ -64,7 +64,7 @@ def restore(options: RestoreOptions, progress: Progress) -> int:
     """
     document = read_policy(options.policy)
     vault = open_vault(document)
-    sandboxes = Sandboxes(new_run_id(system_clock()))
+    sandboxes = Sandboxes(new_run_id(system_clock()), document.policy.audit.limits.of_each())
     chosen = (options.component,)
     (audited,) = open_components(document, chosen, sandboxes, system_clock, progress)
     _require_sense(options, audited)

@@ -29,6 +29,7 @@ from restoreproof.errors import SandboxTrouble
 from restoreproof.execution import Execution, OutputStream, engine_trouble, run
 from restoreproof.full_disk import DiskWatch, full_disk, watched
 from restoreproof.images import Image
+from restoreproof.outcomes import RestoreFailed
 
 # Ryuk's image cannot be pulled everywhere; labels and ``clean`` do its work.
 testcontainers_config.ryuk_disabled = True
@@ -57,10 +58,13 @@ class Limits:
     processors: float = 2.0
     processes: int = 512
     start_seconds: float = 120.0
+    disk_bytes: int | None = None
+    """On the engine's disk, beyond the image; None is all that there is."""
 
     def describe(self) -> str:
         """The limits in words."""
-        return f"{self.memory_bytes // 1024**2} MiB memory, {self.processors:g} processors"
+        disk = f", {self.disk_bytes / 1e6:g} MB disk" if self.disk_bytes is not None else ""
+        return f"{self.memory_bytes // 1024**2} MiB memory, {self.processors:g} processors{disk}"
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,13 @@ class Sandbox:
     ) -> Execution:
         """Run a command inside to its end, as the image's user if no other is named.
 
-        See ``execution.run``.
+        See ``execution.run``. Raise RestoreFailed if the sandbox took more disk than it may.
         """
-        return run(self.container, command, feed=feed, watch=watch, user=user)
+        try:
+            return run(self.container, command, feed=feed, watch=watch, user=user)
+        except SandboxTrouble:
+            self._require_moderation()
+            raise
 
     def stream(self, command: Sequence[str]) -> OutputStream:
         """Run a command inside and iterate over its output."""
@@ -136,7 +144,7 @@ class Sandbox:
     def require_running(self) -> None:
         """Raise SandboxTrouble if the container died or has no disk left.
 
-        Then a failure says nothing of a backup.
+        Then a failure says nothing of a backup. Raise RestoreFailed if it took more than it may.
         """
         deadline = time.monotonic() + DEATH_SECONDS
         full: str | None = None
@@ -145,13 +153,22 @@ class Sandbox:
             if time.monotonic() > deadline:
                 break
             time.sleep(POLL_SECONDS)
+        self._require_moderation()
         if place := full or self.disk.full:
             mend = "make room where the engine keeps its containers, then run again"
             raise SandboxTrouble(f"the sandbox's disk is full: {place}", mend=mend)
         if not state["Running"]:
             killed = "was killed for want of memory" if state.get("OOMKilled") else "died"
-            mend = "give the sandbox more memory, or see what else this machine runs"
+            mend = "raise audit.limits.memory in the policy, or see what else this machine runs"
             raise SandboxTrouble(f"the sandbox {killed}: {self.last_words()}", mend=mend)
+
+    def _require_moderation(self) -> None:
+        if held := self.disk.exceeding_bytes:
+            assert self.limits.disk_bytes is not None
+            raise RestoreFailed(
+                f"the sandbox was ended: {held / 1e6:,.0f} MB on its disk and more to come, where"
+                f" the policy allows {self.limits.disk_bytes / 1e6:,g} MB (audit.limits.disk)"
+            )
 
     def _state(self) -> Mapping[str, Any]:
         with engine_trouble():
@@ -275,7 +292,7 @@ class Sandboxes:
                 if inside
                 else {one: self._address(container, one) for one in other_ports},
                 serving=self.serving,
-                disk=stack.enter_context(watched(running)),
+                disk=stack.enter_context(watched(running, self.limits.disk_bytes)),
             )
 
     @contextmanager
@@ -293,7 +310,10 @@ class Sandboxes:
         """A container that reaches nothing and starts nothing, for commands on restored files."""
         container = DockerContainer(image.reference).with_command(["86400"])
         options: dict[str, object] = {"entrypoint": ["sleep"], "network_mode": "none"}
-        with self._started(container, "sandbox", options) as running, watched(running) as disk:
+        with (
+            self._started(container, "sandbox", options) as running,
+            watched(running, self.limits.disk_bytes) as disk,
+        ):
             yield Sandbox(running, "no network", self.limits, disk=disk)
 
     @contextmanager

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from restoreproof import policy, resources
 from restoreproof.policy import fingerprint_of, json_schema
 from restoreproof.policy_file import read_policy
+from restoreproof.sandbox import Limits
 
 AGAMA = resources.folder("fixtures") / "agama" / "policy.yaml"
 SCHEMA = Path(policy.__file__).parent / "schemas" / "policy.schema.json"
@@ -104,3 +105,16 @@ def test_published_schema_agrees_on_examples() -> None:
                     "table without its database"):  # fmt: skip
         old, new, *_ = MISTAKES[mistake]
         assert not validator.is_valid(yaml.load(VALID.replace(old, new))), mistake
+
+
+def test_limits_of_a_sandbox_are_the_policys(policy_file: Path) -> None:
+    """What a throwaway server may use is said once, in the units of a policy."""
+    policy_file.write_text(
+        f"{VALID}audit: {{limits: {{memory: 4GB, processors: 3, disk: 1.5TB}}}}\n"
+    )
+    limits = read_policy(policy_file).policy.audit.limits.of_each()
+    assert (limits.memory_bytes, limits.processors) == (4 * 10**9, 3)
+    assert limits.disk_bytes == 1_500 * 10**9
+
+    policy_file.write_text(VALID)
+    assert read_policy(policy_file).policy.audit.limits.of_each() == Limits()

@@ -14,7 +14,7 @@ from restoreproof import engines
 from restoreproof.clock import system_clock
 from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.mysql_source import MySQLSource
-from restoreproof.images import Image
+from restoreproof.images import Image, ensure
 from restoreproof.jobs import run_job
 from restoreproof.restore import restoring, select
 from restoreproof.sandbox import Limits, Sandboxes
@@ -30,7 +30,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     told = {
         "folder": str(folder),
         "source": bench.context.source.model_dump(mode="json"),
-        "image": asdict(bench.image),
+        "image": bench.image.reference,
         "limits": asdict(bench.context.sandboxes.limits),
     }
     ran = subprocess.run(
@@ -50,6 +50,7 @@ def _back_up_and_restore(
     context = SourceContext("benchmark", source, image, folder, sandboxes, system_clock)
     backup = run_job(engine, context, vault, "benchmark", None).backup
     assert backup is not None
+    print(f"{backup.manifest().content_bytes} bytes of content", file=sys.stderr)
     (target,) = select("benchmark", (backup,), "newest")
     with restoring(target, engine, source, image, sandboxes, system_clock) as attempt:
         assert attempt.comparison.equal, attempt.failure
@@ -62,7 +63,7 @@ if __name__ == "__main__":
         _back_up_and_restore(
             Path(given["folder"]),
             MySQLSource.model_validate(given["source"]),
-            Image(**given["image"]),
+            ensure(given["image"], print),
             Sandboxes("benchmark", Limits(**given["limits"])),
         )
     )

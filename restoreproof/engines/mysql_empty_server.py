@@ -84,6 +84,9 @@ def _pass_on_proxies(
 
 
 def _answers(sandbox: Sandbox, password: str, closed: bool) -> bool:
+    # Asking the engine costs the server, which is about to start, a tenth of a processor.
+    if sandbox.socket is not None and not sandbox.socket.exists():
+        return False
     # While the official image initialises, a first server without a port answers too. Where the
     # lasting one has none either, it is told by being the container's first process.
     if closed and sandbox.run(["cat", "/proc/1/comm"]).output.strip() not in SERVERS:

@@ -55,6 +55,7 @@ class MariaDBTorture(MySQLTorture):
     )
     own = MARIADB
     user_file = "backup-user-mariadb.sql"
+    collation = "full_collation_name"
     position = "@@GLOBAL.gtid_binlog_pos"
     accounts = "SELECT * FROM mysql.global_priv"
 

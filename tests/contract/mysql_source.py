@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
-from mysql_torture import BINARY, MYSQL, STATEMENTS, STRANGE, WIDE_BYTES
+from mysql_torture import (
+    BINARY,
+    MYSQL,
+    STATEMENTS,
+    STRANGE,
+    WIDE_BYTES,
+    in_every_collation,
+)
 from pymysql.connections import Connection
 from sources import PASSWORD, SECRET, WRONG_PASSWORD, Fault, Source
 
@@ -43,6 +50,7 @@ class MySQLTorture(Source):
                 faults.drop_object("FUNCTION", "one_more"),
                 faults.drop_object("EVENT", "never"),
                 faults.drop_view("both"),
+                faults.replace_in_rows("letters_00", b"'A'", b"'a'"),
                 faults.drop_table("no_key"),
             ),
             (
@@ -54,6 +62,7 @@ class MySQLTorture(Source):
                 "function torture.one_more: is missing",
                 "event torture.never: is missing",
                 "view torture.both: is missing",
+                "table torture.letters_00: other content",
                 "table torture.no_key: is missing",
             ),
         ),
@@ -66,6 +75,7 @@ class MySQLTorture(Source):
     )
     own: tuple[str, ...] = MYSQL
     user_file = "backup-user.sql"
+    collation = "collation_name"
     position = "@@GLOBAL.gtid_executed"
     accounts = "SELECT user, host, account_locked FROM mysql.user"
 
@@ -85,6 +95,15 @@ class MySQLTorture(Source):
     def fill(self) -> None:
         """Make the databases and the user that backs up."""
         for statement in (*STATEMENTS, *self.own):
+            rows(self.root, statement)
+        known = rows(
+            self.root,
+            f"SELECT character_set_name, {self.collation}"
+            " FROM information_schema.collation_character_set_applicability"
+            " WHERE character_set_name <> 'filename' ORDER BY 1, 2",
+        )
+        assert len(known) > 200
+        for statement in in_every_collation([(str(a), str(b)) for a, b in known]):
             rows(self.root, statement)
         rows(self.root, "INSERT INTO torture.binaries (b) VALUES (%s)", (BINARY,))
         wide = "INSERT INTO torture.wide (t) VALUES (REPEAT('\U0001f9e8 щ ', %s))"

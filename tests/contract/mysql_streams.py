@@ -4,17 +4,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess as Process
 from pathlib import Path
 
 from mysql_chains import Source
 
-from restoreproof import engines
+from restoreproof import docker_engine, engines
 from restoreproof.engines.contract import Base
 from restoreproof.engines.mysql_connection import rows
 from restoreproof.engines.mysql_fingerprint import gtid_executed
 from restoreproof.engines.mysql_gtids import GtidSet
 from restoreproof.engines.mysql_position import file_position, keeps_gtids, log_position
 from restoreproof.jobs import JobResult, base_of, seal_stream
+from restoreproof.sandbox import LABEL, Sandboxes
 from restoreproof.stream_store import StreamStore
 from restoreproof.vault import StoredBackup, Vault
 
@@ -53,6 +57,32 @@ def streaming(source: Source, vault: Vault) -> Iterator[list[str]]:
         finally:
             stop.set()
             thread.join()
+
+
+@contextmanager
+def streaming_elsewhere(source: Source, vault: Vault) -> Iterator[Process]:
+    """A stream by a process of its own, which is killed in the end if it was not before."""
+    run = "streamed-elsewhere"
+    context = replace(source.context, sandboxes=Sandboxes(run))
+
+    def work() -> None:
+        with store_in(vault).locked():
+            ENGINE.follow(
+                context, lambda: base_in(vault), store_in(vault), threading.Event(), print
+            )
+
+    process = get_context("fork").Process(target=work)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+        # As ``restoreproof clean`` does for whoever was killed.
+        left = {"label": [f"{LABEL}.run={run}", f"{LABEL}.process={process.pid}"]}
+        with closing(docker_engine.connect()) as client:
+            for container in client.containers.list(all=True, filters=left):
+                container.remove(force=True, v=True)
 
 
 def until(condition: Callable[[], object]) -> None:

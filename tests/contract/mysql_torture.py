@@ -3,11 +3,16 @@
 ``STATEMENTS`` run on MySQL and MariaDB, ``MYSQL`` and ``MARIADB`` after them on one alone.
 """
 
+from collections.abc import Iterator, Sequence
+
 STRANGE = "имя `с` пробелом, 100%"
 WIDE_BYTES = 2 * 1024**2
 BINARY = bytes(range(256)) + b"\0'\"\\\r\n\x1a`%" + b"\xff" * 9
 
 _STRANGE = STRANGE.replace("`", "``")
+
+LETTERS = "Aa Éé ß щЖ Աա ა ก あ日한 €"
+COLUMNS = 60
 
 STATEMENTS = (
     "CREATE DATABASE IF NOT EXISTS torture",
@@ -172,3 +177,24 @@ MARIADB = (
     "CREATE PACKAGE BODY tools AS FUNCTION one RETURN INT AS BEGIN RETURN 1; END; END",
     "SET SESSION sql_mode = DEFAULT",
 )
+
+
+def in_every_collation(known: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """SQL for tables with a column in every collation, each given with its character set.
+
+    Their rows are apart in case, accent or a space alone, which most collations take for equal.
+    """
+    # What a character set lacks becomes a question mark then, and no error.
+    yield "SET SESSION sql_mode = ''"
+    for at in range(0, len(known), COLUMNS):
+        some = known[at : at + COLUMNS]
+        table = f"torture.letters_{at // COLUMNS:02}"
+        columns = ", ".join(
+            f"c{number} VARCHAR(256) CHARACTER SET {letters} COLLATE {collation}"
+            for number, (letters, collation) in enumerate(some)
+        )
+        yield f"CREATE TABLE {table} (id INT AUTO_INCREMENT PRIMARY KEY, {columns})"
+        for text in (f"'{LETTERS}'", "'a'", "'A'", "'a '", "''", "NULL"):
+            values = ", ".join(f"CONVERT({text} USING {letters})" for letters, _ in some)
+            yield f"INSERT INTO {table} SELECT NULL, {values}"
+    yield "SET SESSION sql_mode = DEFAULT"

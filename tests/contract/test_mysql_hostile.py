@@ -7,6 +7,7 @@ either fails the restore or leaves a difference; where it leaves neither, conten
 
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -143,6 +144,19 @@ INSERT INTO shop.evil WITH RECURSIVE n AS
 """
 
 
+FLOOD = """
+CREATE TABLE shop.evil (a LONGBLOB);
+DELIMITER ;;
+CREATE PROCEDURE shop.flood() WHILE 1 DO INSERT INTO shop.evil VALUES (REPEAT('x', 8388608));
+END WHILE;;
+DELIMITER ;
+CALL shop.flood();
+"""
+"""Writes until something stops it."""
+FLOOD_BYTES = 250_000_000
+FLOOD_SECONDS = 60
+
+
 class Listener:
     """A server of ours on this machine, which no sandbox may ever reach."""
 
@@ -259,6 +273,24 @@ def test_greed_is_limited(bench: Bench, full: StoredBackup) -> None:
     ):
         pytest.fail(attempt.failure or "restored")
     assert _left_of("greed") == []
+
+
+def test_a_flood_is_limited(bench: Bench, full: StoredBackup) -> None:
+    """What would fill this machine's disk is a failed restore as soon as it takes too much."""
+    copy = bench.copy()
+    copy.rewrite(same(copy.vault, full), DUMP, faults.add_statements(FLOOD))
+    small = Bench(bench.server, bench.place)
+    small.sandboxes = Sandboxes("flood", Limits(disk_bytes=FLOOD_BYTES))
+    with small.restored(bench.vault, full) as healthy:
+        assert healthy.comparison.equal
+        assert "250 MB disk" in healthy.limits
+    begun = time.monotonic()
+    with small.restored(copy.vault, full) as attempt:
+        assert attempt.failed_in == "load"
+        assert "on its disk and more to come" in attempt.failure
+        assert "the policy allows 250 MB" in attempt.failure
+    assert time.monotonic() - begun < FLOOD_SECONDS
+    assert _left_of("flood") == []
 
 
 def test_persisted_settings_do_not_reach_the_next_sandbox(bench: Bench, full: StoredBackup) -> None:

@@ -1,5 +1,6 @@
 """The stream of binary logs: nothing lost and nothing twice, whoever is interrupted."""
 
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from mysql_streams import (
     stands_at,
     store_in,
     streaming,
+    streaming_elsewhere,
     until,
     vault_of,
 )
@@ -98,6 +100,27 @@ def test_a_source_that_comes_back_is_followed_on(source: Source, vault: Vault, h
         expected = stands_at(source)
         catch_up(source, vault)
     assert len(store_in(vault).segments()) > 1
+
+    _comes_back(source, vault, expected)
+
+
+@pytest.mark.thorough
+def test_a_stream_that_was_killed_goes_on(source: Source, vault: Vault) -> None:
+    """Killed in the midst of storing, it is continued by the next: no gap and no duplicate."""
+    with (
+        streaming_elsewhere(source, vault) as process,
+        source.writing("INSERT INTO app.t VALUES ()"),
+    ):
+        until(store_in(vault).segments)
+        before = store_in(vault).segments()[-1].stored_bytes
+        until(lambda: store_in(vault).segments()[-1].stored_bytes > before)
+        process.kill()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
+    source.run("INSERT INTO app.t VALUES ()")
+    with streaming(source, vault):
+        expected = stands_at(source)
+        catch_up(source, vault)
 
     _comes_back(source, vault, expected)
 

@@ -15,6 +15,8 @@ CONTENT = "tests/contract/mysql_faults/test_content.py"
 SOURCES = "tests/contract/mysql_faults/test_sources.py"
 CHAINS = "tests/contract/mysql_faults/test_chains.py"
 INCREMENTS = "tests/contract/test_mysql_increments.py"
+SETTINGS = "tests/contract/test_mysql_settings.py"
+DIFFERENCES = "tests/contract/test_mysql_differences.py"
 ENGINES = "tests/contract/test_engines.py"
 VAULT = "tests/test_vault_damage.py"
 
@@ -52,7 +54,9 @@ CATALOGUE: Mapping[int, tuple[str, ...]] = {
     15: _row("one row lost and another too many"),
     16: _row("NULL turned into ''", "'' turned into NULL", "a separator moved",
              "a value moved to its neighbour"),
-    17: _row("charset lost", "collation lost", "encoded twice", "letters lost to a small charset"),
+    17: (*_row("charset lost", "collation lost", "encoded twice",
+               "letters lost to a small charset"),
+         f"{ENGINES}::test_every_fault_in_the_content_is_seen"),
     18: _row("time zone lost", "fraction of a second lost"),
     19: (*_row("a float rounded"), f"{ENGINES}::test_what_the_tool_loses_is_seen"),
     20: _row("generated column computed otherwise"),
@@ -61,7 +65,9 @@ CATALOGUE: Mapping[int, tuple[str, ...]] = {
     23: (*_row("NUL turned into a space", "backslash lost", "invisible column lost its values",
                "column no longer invisible"),
          f"{ENGINES}::test_what_comes_back_is_what_was_backed_up"),
-    24: _row("SQL mode of a trigger lost"),
+    24: (*_row("SQL mode of a trigger lost"),
+         f"{SETTINGS}::test_a_restored_server_runs_with_the_settings_of_its_source",
+         f"{DIFFERENCES}::test_names_of_another_case_are_no_fault_of_a_backup"),
     25: _log("first binlog after the base missing"),
     26: _log("binlog missing in the middle"),
     27: _log("last binlog missing", "last binlog cut at a transaction"),
