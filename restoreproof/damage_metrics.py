@@ -115,7 +115,10 @@ DAMAGES = tuple(
         ("subscription-lost", "subscription lost", lose_subscription, FIRST, False),
         ("user-lost", "user lost", lose_user, FIRST, False),
         ("policy-changed", "retention policy changed", lose_policy, FIRST, False),
-        ("influxdb-configuration-changed", "influxdb.conf changed", spoil_file, FIRST, False),
+        (
+            "influxdb-configuration-changed", "InfluxDB's configuration changed", spoil_file,
+            FIRST | SECOND, False,
+        ),
         (
             "shard-points-lost", "points of a shard lost",
             _in_shard(damage_influxdb.drop_points, "files of points left out"), SECOND, False,

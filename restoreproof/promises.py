@@ -47,6 +47,8 @@ REQUIRED_OF_ENGINE = {
     ("git", "configuration"): ("GIT-005", "GIT-008"),
     ("influxdb", "data"): ("INF-001", "INF-002"),
     ("influxdb", "configuration"): ("INF-003",),
+    ("influxdb2", "data"): ("INF-001", "INF-002"),
+    ("influxdb2", "configuration"): ("INF-003",),
     ("mysql", "data"): ("MYS-002", "MYS-003"),
     ("mysql", "configuration"): ("MYS-004",),
     ("mysql", "logs"): ("MYS-005",),

@@ -19,11 +19,7 @@ from restoreproof.engines.contract import (
 )
 from restoreproof.engines.contract_exercise import LivingCopy
 from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused
-from restoreproof.engines.influxdb_configuration import (
-    NO_PLACE,
-    require_configuration,
-    store_configuration,
-)
+from restoreproof.engines.influxdb_configuration import FIRST
 from restoreproof.engines.influxdb_exercise import BACKUP_PORT, living, serving
 from restoreproof.engines.influxdb_export import (
     FOLDER,
@@ -48,6 +44,7 @@ from restoreproof.engines.influxdb_source import (
     reach_source,
     source_of,
 )
+from restoreproof.engines.server_configuration import require_configuration, store_configuration
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed
@@ -76,7 +73,7 @@ class InfluxDB(Engine[InfluxDBSource]):
     def gap(self, source: SourceModel, kind: str) -> str:
         assert isinstance(source, InfluxDBSource)
         if kind == "configuration" and source.configuration is None:
-            return NO_PLACE
+            return FIRST.no_place
         return super().gap(source, kind)
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
@@ -87,7 +84,7 @@ class InfluxDB(Engine[InfluxDBSource]):
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
-        require_configuration(context)
+        require_configuration(context, source_of(context).configuration, FIRST)
 
     def back_up(self, context: BackupContext) -> BackupContent:
         source, image, clock = source_of(context.of), context.of.image, context.of.clock
@@ -113,7 +110,9 @@ class InfluxDB(Engine[InfluxDBSource]):
                 _store(context, tools, plan)
                 with context.artifact(METADATA) as sink:
                     sink.write(metadata.model_dump_json(indent=1).encode())
-                configuration, configuration_facts = store_configuration(context)
+                configuration, configuration_facts = store_configuration(
+                    context, source.configuration, FIRST
+                )
                 after = read(client, databases, layout, before)
                 version = client.version()
         except (httpx.HTTPError, InfluxRefused) as error:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import httpx
 
+from restoreproof.engines import influxdb2_heartbeat
 from restoreproof.engines.contract import (
     BackupContent,
     BackupContext,
@@ -29,6 +30,7 @@ from restoreproof.engines.influxdb2_backup import (
     shards_of,
 )
 from restoreproof.engines.influxdb2_client import Influx2Client, Influx2Refused
+from restoreproof.engines.influxdb2_configuration import SECOND
 from restoreproof.engines.influxdb2_content import Windows, at_rest, buckets, fingerprint
 from restoreproof.engines.influxdb2_restored import PORT, RestoredInfluxDB2
 from restoreproof.engines.influxdb2_source import (
@@ -39,6 +41,11 @@ from restoreproof.engines.influxdb2_source import (
     probe,
     source_of,
 )
+from restoreproof.engines.server_configuration import (
+    require_configuration,
+    store_configuration,
+)
+from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.references import SourceModel
@@ -64,13 +71,20 @@ class InfluxDB2(Engine[InfluxDB2Source]):
         "organizations own. Increments: metadata and the shards whose files changed since"
     )
     needs_image = True
-    covers = frozenset({"data"})
+    covers = frozenset({"data", "configuration"})
     kinds = frozenset({"full", "incremental"})
     source_model = InfluxDB2Source
     restores_instants = False
 
+    def gap(self, source: SourceModel, kind: str) -> str:
+        assert isinstance(source, InfluxDB2Source)
+        if kind == "configuration" and source.configuration is None:
+            return SECOND.no_place
+        return super().gap(source, kind)
+
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         assert isinstance(source, InfluxDB2Source)
+        settings = ("settings in the environment of the server (INFLUXD_...)",)
         only = (f"points of other buckets than {', '.join(source.buckets)}",)
         return (
             "instants inside an increment: points do not tell when they were written",
@@ -78,10 +92,12 @@ class InfluxDB2(Engine[InfluxDB2Source]):
             "points that retention may delete within the hour of a backup may be missing",
             "tokens are restored, and compared by description and rights, never by value",
             *(only if source.buckets else ()),
+            *(settings if source.configuration else ()),
         )
 
     def probe(self, context: SourceContext) -> None:
         probe(context)
+        require_configuration(context, source_of(context).configuration, SECOND)
 
     def back_up(self, context: BackupContext) -> BackupContent:
         source, clock = source_of(context.of), context.of.clock
@@ -95,20 +111,26 @@ class InfluxDB2(Engine[InfluxDB2Source]):
                 manifests = back_up_metadata(client, context)
                 shards = shards_of(manifests, selected)
                 digests = self._back_up_shards(client, context, shards)
+                configuration, configuration_facts = store_configuration(
+                    context, source.configuration, SECOND
+                )
                 after = fingerprint(client, selected.values(), windows, clock())
                 version = client.version()
         except (httpx.HTTPError, Influx2Refused) as error:
             raise BackupFailed(f"the source refused: {error}") from None
         position = json.dumps(digests, sort_keys=True)
+        content = at_rest(before, after)
+        items = (*content.items, *configuration)
         return BackupContent(
             recovery_point=recovery_point,
-            fingerprint=at_rest(before, after),
+            fingerprint=Fingerprint.of(content.method, content.taken_at, items),
             source_version=f"InfluxDB {version}",
             source_identity=context.of.text(source.url),
             position=position,
             facts={
                 "windows": windows.text(),
                 "buckets": " ".join(selected),
+                **configuration_facts,
                 **({"base_position": context.base.position} if context.base else {}),
             },
         )
@@ -116,6 +138,12 @@ class InfluxDB2(Engine[InfluxDB2Source]):
     def newest_heartbeat(self, context: SourceContext) -> datetime | None:
         with closing(connect(context)) as client:
             return newest_heartbeat(client, context.source)
+
+    def beat(self, context: SourceContext) -> None:
+        influxdb2_heartbeat.beat(context, context.clock())
+
+    def clear_heartbeats(self, context: SourceContext) -> int:
+        return influxdb2_heartbeat.clear(context)
 
     @contextmanager
     def provision(

@@ -94,19 +94,29 @@ class Influx2Client:
             yield _checked(response)
 
     @contextmanager
-    def flux(self, organization: str, query: str) -> Iterator[Iterator[bytes]]:
-        """The annotated CSV of a Flux query, as it comes. Raise Influx2Refused."""
+    def flux(
+        self, organization: str, query: str, *, key: str = "orgID"
+    ) -> Iterator[Iterator[bytes]]:
+        """The annotated CSV of a Flux query, as it comes. Raise Influx2Refused.
+
+        With ``key="org"`` the organization is given by its name.
+        """
         dialect = {"header": True, "annotations": ["datatype", "group"]}
         asked = {"query": query, "type": "flux", "dialect": dialect}
-        parameters, accept = {"orgID": organization}, {"Accept": "application/csv"}
+        parameters, accept = {key: organization}, {"Accept": "application/csv"}
         with self._http.stream(
             "POST", "/api/v2/query", params=parameters, json=asked, headers=accept
         ) as response:
             yield _checked(response).iter_bytes()
 
-    def write(self, organization: str, bucket: str, lines: Iterable[bytes]) -> None:
-        """Write points as line protocol with nanosecond times. Raise Influx2Refused."""
-        parameters = {"orgID": organization, "bucket": bucket, "precision": "ns"}
+    def write(
+        self, organization: str, bucket: str, lines: Iterable[bytes], *, key: str = "orgID"
+    ) -> None:
+        """Write points as line protocol with nanosecond times. Raise Influx2Refused.
+
+        With ``key="org"`` the organization is given by its name.
+        """
+        parameters = {key: organization, "bucket": bucket, "precision": "ns"}
         _answer(self._http.post("/api/v2/write", params=parameters, content=iter(lines)))
 
 

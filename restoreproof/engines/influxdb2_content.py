@@ -44,6 +44,10 @@ OWNED = (
     ("v1 authorization", "/private/legacy/authorizations", "authorizations"),
 )
 """What an organization owns: kind, path and the key of the list in the answer."""
+SURROUNDING = frozenset(
+    {"organization", "secret", "bucket", "retention", "user", *(kind for kind, _, _ in OWNED)}
+)
+"""The kinds of items that are not points."""
 VOLATILE = {"links", "token", "meta", "createdAt", "updatedAt"}
 MOVING = ("latest", "lastRun")
 """What says nothing of the content, moves while a server runs, or is a secret."""

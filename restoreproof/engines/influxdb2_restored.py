@@ -7,7 +7,7 @@ it lives in this process and in the sandbox alone, and is masked in whatever is 
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -16,11 +16,22 @@ import httpx
 from restoreproof.engines.contract import BackupToRestore, Restored
 from restoreproof.engines.influxdb2_backup import BUCKETS, KEY_VALUES, SQL, flush_shard
 from restoreproof.engines.influxdb2_client import Influx2Client, Influx2Refused
-from restoreproof.engines.influxdb2_content import EVER, Bucket, Windows, buckets, fingerprint
+from restoreproof.engines.influxdb2_configuration import SECOND
+from restoreproof.engines.influxdb2_content import (
+    EVER,
+    SURROUNDING,
+    Bucket,
+    Windows,
+    buckets,
+    fingerprint,
+)
 from restoreproof.engines.influxdb2_lines import imported
 from restoreproof.engines.influxdb2_points import tally
 from restoreproof.engines.influxdb2_source import newest_heartbeat
-from restoreproof.fingerprint import Fingerprint
+from restoreproof.engines.server_configuration import ConfigurationCheck, check_configuration
+from restoreproof.engines.server_metadata import MetadataCheck, metadata_check
+from restoreproof.engines.stored_configuration import configuration_items, restore_configuration
+from restoreproof.fingerprint import Comparisons, Fingerprint
 from restoreproof.outcomes import RestoreFailed
 from restoreproof.redaction import remember
 from restoreproof.references import SourceModel
@@ -44,6 +55,7 @@ class RestoredInfluxDB2(Restored):
         self.limits = sandbox.limits.describe()
         self.windows: Windows | None = None
         self.chosen: tuple[str, ...] = ()
+        self.facts: Mapping[str, str] = {}
         self._shards: dict[str, tuple[str, BackupToRestore]] = {}
         self._own_token = ""
 
@@ -53,6 +65,9 @@ class RestoredInfluxDB2(Restored):
         The metadata is put in its place first, which drops every shard that was there: so a
         shard comes back as its newest archive alone, in whatever order backups are loaded.
         """
+        if not backup.overtaken:
+            restore_configuration(self.sandbox, backup)
+        self.facts = backup.facts
         self.windows = Windows.of_text(backup.facts["windows"])
         self.chosen = tuple(backup.facts["buckets"].split())
         with self._asking("the server does not take the backup"):
@@ -127,7 +142,9 @@ class RestoredInfluxDB2(Restored):
     def fingerprint(self, expected: Fingerprint) -> Fingerprint:
         assert self.windows is not None
         with self._asking("the restored content cannot be read"):
-            return fingerprint(self.client, self._chosen(), self.windows, expected.taken_at)
+            content = fingerprint(self.client, self._chosen(), self.windows, expected.taken_at)
+        configuration = configuration_items(self.sandbox, self.facts)
+        return Fingerprint.of(content.method, expected.taken_at, (*content.items, *configuration))
 
     def _chosen(self) -> list[Bucket]:
         """The buckets whose points were backed up, as far as they came back."""
@@ -151,6 +168,14 @@ class RestoredInfluxDB2(Restored):
             finally:
                 self.client.delete(f"/api/v2/buckets/{made['id']}")
         return [(name, seen.values) for name, seen in found.items()] == [("probe", 1)]
+
+    def check_metadata(self, expected: Fingerprint, comparison: Comparisons) -> MetadataCheck:
+        """Compare what surrounds the points: organizations, buckets, tasks, tokens and the like."""
+        return metadata_check(SURROUNDING, expected, comparison)
+
+    def check_configuration(self) -> ConfigurationCheck:
+        """Ask the restored server whether it accepts the configuration. Raise RestoreFailed."""
+        return check_configuration(self.sandbox, self.facts, SECOND)
 
     @contextmanager
     def _asking(self, problem: str) -> Iterator[None]:

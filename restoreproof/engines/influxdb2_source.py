@@ -13,19 +13,30 @@ from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.influxdb2_client import UNAUTHORISED, Influx2Client, Influx2Refused
 from restoreproof.engines.influxdb2_content import EVER, Bucket, buckets, flux_text
 from restoreproof.engines.influxdb2_points import EPOCH, nanoseconds, newest_time
+from restoreproof.engines.server_files import ServerFilesSource
 from restoreproof.errors import SourceUnavailable
 from restoreproof.references import Secret, SourceModel
 
 METADATA = "/api/v2/backup/metadata"
 
 
+class HeartbeatWriter(SourceModel):
+    """A token that may read and write the heartbeat's bucket and nothing else."""
+
+    token: Secret
+
+
 class Heartbeat(BaseModel):
-    """A measurement to which the estate writes one point a beat, with the beat's own time."""
+    """A measurement to which the estate writes one point a beat, with the beat's own time.
+
+    With a ``writer`` it is ours alone, and ``restoreproof heartbeat`` writes to it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bucket: str
     measurement: str
+    writer: HeartbeatWriter | None = None
 
 
 class InfluxDB2Source(SourceModel):
@@ -33,7 +44,8 @@ class InfluxDB2Source(SourceModel):
 
     Metadata is always backed up whole. With ``buckets`` of one ``organization`` only their points
     are; without, those of all buckets, the server's own too. ``lateness`` is how late a point may
-    arrive: windows that closed before it are compared exactly.
+    arrive: windows that closed before it are compared exactly. ``configuration`` says where
+    config.toml is.
     """
 
     url: str
@@ -42,6 +54,7 @@ class InfluxDB2Source(SourceModel):
     buckets: tuple[str, ...] = ()
     lateness: Duration = timedelta(minutes=5)
     heartbeat: Heartbeat | None = None
+    configuration: ServerFilesSource | None = None
 
     @model_validator(mode="after")
     def _buckets_have_an_organization(self) -> Self:

@@ -1,7 +1,6 @@
 """An InfluxDB 1.x server in its sandbox: what it answers, and what it holds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ import httpx
 
 from restoreproof.engines.contract import BackupToRestore, Restored
 from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, name
-from restoreproof.engines.influxdb_configuration import ConfigurationCheck, check_configuration
+from restoreproof.engines.influxdb_configuration import FIRST
 from restoreproof.engines.influxdb_fingerprint import (
     METHOD,
     read,
@@ -20,6 +19,8 @@ from restoreproof.engines.influxdb_fingerprint import (
 from restoreproof.engines.influxdb_layout import Layout
 from restoreproof.engines.influxdb_metadata import KINDS
 from restoreproof.engines.influxdb_source import newest_heartbeat
+from restoreproof.engines.server_configuration import ConfigurationCheck, check_configuration
+from restoreproof.engines.server_metadata import MetadataCheck, metadata_check
 from restoreproof.engines.stored_configuration import configuration_items, restore_configuration
 from restoreproof.fingerprint import Comparisons, Fingerprint
 from restoreproof.outcomes import RestoreFailed
@@ -28,14 +29,6 @@ from restoreproof.sandbox import Sandbox
 
 SHARD_IS_OPENING = ("shard is disabled", "engine is closed")
 PROBE = "restoreproof_probe"
-
-
-@dataclass(frozen=True)
-class MetadataCheck:
-    """How much of the source's metadata was looked for, and what came back otherwise."""
-
-    examined: int
-    differences: tuple[str, ...]
 
 
 class RestoredInfluxDB(Restored):
@@ -132,12 +125,8 @@ class RestoredInfluxDB(Restored):
 
     def check_metadata(self, expected: Fingerprint, comparison: Comparisons) -> MetadataCheck:
         """Compare what surrounds the points: policies, queries, subscriptions, users."""
-        kinds = ("database", *KINDS)
-        return MetadataCheck(
-            examined=sum(item.kind in kinds for item in expected.items),
-            differences=tuple(str(one) for one in comparison.differences if one.kind in kinds),
-        )
+        return metadata_check(("database", *KINDS), expected, comparison)
 
     def check_configuration(self) -> ConfigurationCheck:
         """Ask the restored server whether it accepts the configuration. Raise RestoreFailed."""
-        return check_configuration(self.sandbox, self.facts)
+        return check_configuration(self.sandbox, self.facts, FIRST)
