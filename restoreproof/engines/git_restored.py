@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,7 +11,7 @@ from git.exc import GitCommandError
 
 from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
 from restoreproof.engines.git_ansible import Answers, ask_ansible
-from restoreproof.engines.git_backup import BUNDLE, OUTSIDE, REFERENCES, VERSIONS
+from restoreproof.engines.git_backup import OUTSIDE
 from restoreproof.engines.git_command import run_git, words
 from restoreproof.engines.git_fingerprint import fingerprint
 from restoreproof.engines.git_heartbeat import newest_restored
@@ -22,6 +21,7 @@ from restoreproof.engines.git_place import GitSource, path_of
 from restoreproof.engines.git_references import References
 from restoreproof.engines.git_secrets import SecretsSeen, look_for_secrets
 from restoreproof.engines.git_signatures import Signatures, signed, verify
+from restoreproof.engines.git_stored import VERSIONS, put_back
 from restoreproof.engines.git_versions import Objects, Version, has_commit, reading
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
@@ -52,22 +52,7 @@ class RestoredGit(Restored):
 
     def unpack(self, backup: BackupToRestore, *, increment: bool) -> None:
         """Add what a backup holds, and stand where it was taken. Raise RestoreFailed."""
-        references = References.parse(b"".join(backup.read(REFERENCES)))
-        try:
-            if not increment or references.object_format != self.references().object_format:
-                # Cloned empty, a repository does not tell its format; the next backup does.
-                shutil.rmtree(self.repository, ignore_errors=True)
-                init = ["init", "--quiet", "--bare", f"--object-format={references.object_format}"]
-                run_git([*init, str(self.repository)])
-            if BUNDLE in backup.names:
-                bundled = self._unbundle(backup)
-                # A full backup's references are those of its bundle; an increment's bundle leaves
-                # out what did not change.
-                if not increment:
-                    references = references.model_copy(update={"names": bundled})
-            references.put(self.repository)
-        except GitCommandError as error:
-            raise RestoreFailed(words(error)) from None
+        put_back(backup, self.repository, increment=increment)
         record = self.folder / f"versions-{len(self._recorded)}"
         with record.open("wb") as file:
             file.writelines(backup.read(VERSIONS))
@@ -75,16 +60,6 @@ class RestoredGit(Restored):
         told = json.loads(backup.facts.get(OUTSIDE, "{}"))
         lying = [f"{len(paths)} {kind} ({', '.join(paths[:3])})" for kind, paths in told.items()]
         self.limits = "; ".join([FOLDER, *(f"not in the backup: {one}" for one in lying)])
-
-    def _unbundle(self, backup: BackupToRestore) -> Mapping[str, str]:
-        bundle = self.folder / BUNDLE
-        with bundle.open("wb") as file:
-            file.writelines(backup.read(BUNDLE))
-        run_git(["bundle", "verify", "--quiet", str(bundle)], self.repository)
-        told = run_git(["bundle", "unbundle", str(bundle)], self.repository)
-        bundle.unlink()
-        pairs = (line.split(" ", 1) for line in told.splitlines())
-        return {name: target for target, name in pairs if name != "HEAD"}
 
     def answer(self) -> str:
         commits = self.git("rev-list", "--all", "--count").strip()

@@ -7,10 +7,11 @@ import pytest
 from git_bench import Repository
 
 from restoreproof import damage_git
-from restoreproof.engines.git_backup import BUNDLE, OUTSIDE
+from restoreproof.engines.git_backup import OUTSIDE
 from restoreproof.engines.git_losses import Losses
 from restoreproof.engines.git_place import GitSource
 from restoreproof.engines.git_restored import RestoredGit
+from restoreproof.engines.git_stored import BUNDLE
 from restoreproof.vault import StoredBackup
 
 PASSWORD = "s3cr3t-Of-The-Estate"
