@@ -17,6 +17,7 @@ from restoreproof.engines.git_fingerprint import fingerprint
 from restoreproof.engines.git_heartbeat import newest_restored
 from restoreproof.engines.git_layout import Layout, layout
 from restoreproof.engines.git_losses import Losses, losses
+from restoreproof.engines.git_past_secrets import PastSecrets, look_back
 from restoreproof.engines.git_place import GitSource, path_of
 from restoreproof.engines.git_references import References
 from restoreproof.engines.git_secrets import SecretsSeen, look_for_secrets
@@ -32,6 +33,8 @@ from restoreproof.sandbox import Sandboxes
 FOLDER = "a folder of this machine"
 # A tree's name stands for all that is below it, and many backups have the same newest version.
 _answers: dict[tuple[object, ...], Answers] = {}
+# References stand for all history, and copies that are damaged have the same.
+_looked_back: dict[tuple[object, ...], PastSecrets] = {}
 
 
 class RestoredGit(Restored):
@@ -177,6 +180,30 @@ class RestoredGit(Restored):
             found = layout(objects, self._head_tree(objects), source.paths)
             inventories = found.found.get("inventory", ())
             return look_for_secrets(objects, found.files, inventories, source.plaintext_allowed)
+
+    def past_secrets(self, source: SourceModel, newest: SecretsSeen) -> PastSecrets:
+        """Secrets that only older versions and other branches hold in plain text.
+
+        They are sought once in the same history. Raise RestoreFailed.
+        """
+        assert isinstance(source, GitSource)
+        question = (
+            self.references().position,
+            tuple(source.paths.items()),
+            source.plaintext_allowed,
+        )
+        if question not in _looked_back:
+            with self._reading() as objects:
+                found = layout(objects, self._head_tree(objects), source.paths)
+                _looked_back[question] = look_back(
+                    self.repository,
+                    objects,
+                    found.files,
+                    found.found.get("inventory", ()),
+                    source.plaintext_allowed,
+                    newest.plaintext,
+                )
+        return _looked_back[question]
 
     def losses(self, earlier: Sequence[BackupToRestore], source: SourceModel) -> Losses:
         """What earlier backups had and this one has not. Raise RestoreFailed."""
