@@ -29,7 +29,7 @@ def test_repository_is_complete(restored, observe):
 
 
 @pytest.mark.check("GIT-002", severity="critical", engine="git", proves=("versions",))
-def test_any_version_can_be_viewed(restored, seed, observe):
+def test_any_version_can_be_viewed(attempt, restored, audited, seed, observe):
     """Any version can be viewed, and is what was backed up.
 
     All versions of a small repository, and of a large one the newest, the oldest and a sample
@@ -54,6 +54,8 @@ def test_any_version_can_be_viewed(restored, seed, observe):
         said = f"{NO_VERSION}, as was recorded" if recorded == 0 else "no version came back"
     elif recorded is None:
         said += "; no trees were recorded to hold them against"
+    if attempt.target.newest:
+        said += "".join(f"; {sentence}" for sentence in audited.submodules.held)
     if differing:
         said = f"not as recorded: {', '.join(one[:12] for one in differing[:5])}"
     observe(seen=said, **noted)

@@ -17,12 +17,15 @@ from restoreproof.engines.git_fingerprint import fingerprint
 from restoreproof.engines.git_place import SHALLOW, Place, locate
 from restoreproof.engines.git_references import TAGS, References, recorded
 from restoreproof.engines.git_stored import BUNDLE, REFERENCES, VERSIONS, put_back
+from restoreproof.engines.git_submodules import SUBMODULES, submodules
+from restoreproof.engines.git_versions import SUBMODULES as SUBMODULE_KIND
 from restoreproof.engines.git_versions import listed, outside
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 
 OUTSIDE, DELETED, REWRITTEN = "outside", "deleted", "rewritten"
-"""Facts: what lies outside the repository, by kind, and which references were deleted since
-the base, or lead to another history. Each is JSON."""
+PINNED = "submodules"
+"""Facts: what lies outside the repository, by kind, which references were deleted since the base,
+or lead to another history, and of submodules commit and place. Each is JSON."""
 EMPTY = "Refusing to create empty bundle"
 
 
@@ -87,6 +90,9 @@ def _store(context: BackupContext, mirror: Path, place: Place) -> BackupContent:
                 sink.write(chunk)
     if elsewhere := outside(mirror, references.object_format):
         facts[OUTSIDE] = json.dumps(elsewhere)
+    if elsewhere.get(SUBMODULE_KIND):
+        found = submodules(mirror, place.location)
+        facts[PINNED] = SUBMODULES.dump_json(found).decode()
     return BackupContent(
         recovery_point=recovery_point,
         fingerprint=fingerprint(mirror, recovery_point),
