@@ -43,8 +43,9 @@ def covered(component: str, backups: Mapping[str, Sequence[StoredBackup]]) -> Co
 
 def _submodules(backups: Sequence[StoredBackup]) -> tuple[Submodule, ...]:
     # Damage is told elsewhere.
-    with suppress(RestoreFailed, IndexError, ValueError):
-        return SUBMODULES.validate_json(backups[-1].manifest().facts[PINNED])
+    with suppress(RestoreFailed, ValueError):
+        told = backups[-1].manifest().facts.get(PINNED) if backups else None
+        return SUBMODULES.validate_json(told) if told else ()
     return ()
 
 

@@ -7,7 +7,7 @@ from git_bench import Repository
 
 from restoreproof.engines.git_place import GitSource
 from restoreproof.engines.git_submodules import _resolved, same_repository
-from restoreproof.submodules import covered
+from restoreproof.submodules import Covered, covered
 
 MODULES = """\
 [submodule "a role"]
@@ -49,6 +49,7 @@ def test_what_another_component_holds_is_covered(tmp_path: Path) -> None:
         f"submodule roles/far (https://git.example/far.git): {nobody}",
         f"submodule roles/unnamed: {nobody}",
     )
+    assert covered("role", {"role": [older]}) == covered("none", {"none": []}) == Covered()
     assert stale.held == ()
     assert f"{place}: commit {wanted[:12]} is in no backup of role yet" in stale.missing
     assert "hunter2" not in (mine.folder / "manifest.json").read_text()
