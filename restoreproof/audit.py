@@ -58,6 +58,7 @@ from restoreproof.progress import Progress
 from restoreproof.run_history import RunHistory
 from restoreproof.sandbox import Sandboxes
 from restoreproof.storage import write_once
+from restoreproof.submodules import covered
 from restoreproof.suite_index import SuiteIndex, read_suites
 from restoreproof.verdicts import Verdict
 from restoreproof.wording import ATTACHMENT
@@ -186,6 +187,9 @@ class AuditRun:
             history = RunHistory.of(events, audited.name)
             audited.lying = self.vault.folders(audited.name)
             audited.choose(known, self.policy.audit.restore, self.seed, history)
+        held = {name: self.vault.backups(name) for name in self.policy.components}
+        for audited in self.components:
+            audited.submodules = covered(audited.name, held)
 
     def control_negatively(self, audited: ComponentAudit, ask: Ask) -> NegativeControlRecord:
         """Damage copies of a component's backups and see whether the checks notice."""

@@ -41,6 +41,7 @@ from restoreproof.run_history import RunHistory
 from restoreproof.schedule import last_due
 from restoreproof.standing import Standing
 from restoreproof.stream_store import StreamStore
+from restoreproof.submodules import Covered
 from restoreproof.vault import StoredBackup, Vault
 from restoreproof.wanted import Wanted
 
@@ -76,6 +77,8 @@ class ComponentAudit(Wanted):
     control_budget: timedelta = timedelta()
     """For how long copies of backups are damaged; nothing means that none are."""
     negative_control: NegativeControlRecord | None = None
+    submodules: Covered = field(default_factory=Covered)
+    """Which submodules of its newest backup other components back up."""
 
     @property
     def image(self) -> Image | None:

@@ -13,7 +13,7 @@ from restoreproof.component_audit import ComponentAudit
 from restoreproof.errors import RestoreProofError
 from restoreproof.fingerprint import NOBODY_LOOKED, Comparison, Fingerprint, Item
 from restoreproof.found_points import Point
-from restoreproof.jobs import AFTER, JobResult, backup_id
+from restoreproof.jobs import JobResult, backup_id, point_after
 from restoreproof.manifest import BackupGone, ForeignFile, ForeignStore, Manifest
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 from restoreproof.progress import Progress
@@ -148,9 +148,7 @@ def _enter(
                 base=base.id if base else "",
                 started_at=point.time,
                 finished_at=point.time,
-                recovery_point=max(point.time, base.entry.recovery_point + AFTER)
-                if base
-                else point.time,
+                recovery_point=point_after(base, point.time),
                 position=position,
                 source_version="",
                 source_identity="",

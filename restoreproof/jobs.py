@@ -23,6 +23,7 @@ from restoreproof.outcomes import BackupFailed, RestoreFailed, SourceChanged
 from restoreproof.policy import Component
 from restoreproof.redaction import redact
 from restoreproof.references import SourceModel
+from restoreproof.restore import chain_of, to_restore
 from restoreproof.schedule import last_due
 from restoreproof.vault import StoredBackup, Vault
 
@@ -87,7 +88,7 @@ def run_job(
 
     def content(artifact: ArtifactOpener) -> BackupContent:
         elsewhere = vault.elsewhere(context.component) if engine.finds_chains else {}
-        known = base_of(base) if base else None
+        known = base_of(base, vault.backups(context.component)) if base else None
         return engine.back_up(BackupContext(context, artifact, known, elsewhere))
 
     result = _run(engine, context, vault, estate, kind, base, content)
@@ -189,7 +190,7 @@ def backup_id(component: str, started_at: datetime, kind: str) -> str:
     return f"{component}-{stamp}{started_at.microsecond // 1000:03d}Z-{kind}"
 
 
-def base_of(backup: StoredBackup) -> Base:
+def base_of(backup: StoredBackup, population: Sequence[StoredBackup] = ()) -> Base:
     """What a backup to stand on it has to know of a backup. Raise BackupFailed if it is damaged."""
     try:
         manifest = backup.manifest()
@@ -203,6 +204,7 @@ def base_of(backup: StoredBackup) -> Base:
         manifest.facts,
         manifest.fingerprint,
         partial(backup.read_named, manifest),
+        lambda: [to_restore(one, one.manifest()) for one in chain_of(backup, population)],
     )
 
 
@@ -220,6 +222,11 @@ def moved(backups: Sequence[StoredBackup]) -> tuple[str, ...]:
                 notes.append(f"{backup.id} was taken from another server than {before.id}")
             before, known = backup, identity
     return tuple(notes)
+
+
+def point_after(base: StoredBackup | None, instant: datetime) -> datetime:
+    """A recovery point: clocks may differ; what stands on a backup comes after it all the same."""
+    return max(instant, base.entry.recovery_point + AFTER) if base else instant
 
 
 def _manifest(
@@ -242,10 +249,7 @@ def _manifest(
         base=base.id if base else "",
         started_at=started_at,
         finished_at=context.clock(),
-        # Clocks may differ; what stands on a backup comes after it all the same.
-        recovery_point=max(content.recovery_point, base.entry.recovery_point + AFTER)
-        if base
-        else content.recovery_point,
+        recovery_point=point_after(base, content.recovery_point),
         position=content.position,
         source_version=content.source_version,
         source_identity=content.source_identity,

@@ -289,6 +289,7 @@ def _exclusions(run: AuditRun) -> tuple[str, ...]:
             found.append(f"{name}: the policy promises no retention")
     for one in run.components:
         found += [f"{one.name}: {note}" for note in moved(one.backups)]
+        found += [f"{one.name}: {note}" for note in one.submodules.missing]
     return tuple(found)
 
 

@@ -29,7 +29,7 @@ def test_repository_is_complete(restored, observe):
 
 
 @pytest.mark.check("GIT-002", severity="critical", engine="git", proves=("versions",))
-def test_any_version_can_be_viewed(restored, seed, observe):
+def test_any_version_can_be_viewed(attempt, restored, audited, seed, observe):
     """Any version can be viewed, and is what was backed up.
 
     All versions of a small repository, and of a large one the newest, the oldest and a sample
@@ -54,6 +54,8 @@ def test_any_version_can_be_viewed(restored, seed, observe):
         said = f"{NO_VERSION}, as was recorded" if recorded == 0 else "no version came back"
     elif recorded is None:
         said += "; no trees were recorded to hold them against"
+    if attempt.target.newest:
+        said += "".join(f"; {sentence}" for sentence in audited.submodules.held)
     if differing:
         said = f"not as recorded: {', '.join(one[:12] for one in differing[:5])}"
     observe(seen=said, **noted)
@@ -154,19 +156,22 @@ def test_no_secret_is_in_plain_text(restored, audited, observe):
     """No secret is in plain text: no private key without a passphrase, no password in variables.
 
     The newest version is looked at: every file for private keys, inventories and the files of
-    variables for passwords. Every backup of the repository hands out what is there.
+    variables for passwords. Every backup of the repository hands out what is there. Older versions
+    and other branches are looked through as well; what they alone hold is told with its commit
+    and is no failure, since history stays and nobody here can tell whether the secret was replaced.
     """
     if not restored.has_commit:
         observe(examined=1, expected="no secret in plain text", seen=NO_VERSION)
         return
     found = restored.secrets(audited.component.source)
+    past = restored.past_secrets(audited.component.source, found)
     shown = [str(one) for one in found.plaintext]
     more = f"; and {len(shown) - 10} more" if len(shown) > 10 else ""
     observe(
-        examined=found.files + 1,
+        examined=found.files + past.contents + 1,
         expected="no secret in plain text",
         seen="; ".join(shown[:10]) + more
-        or f"none in {found.files} files, {found.encrypted} of them encrypted",
+        or f"none in {found.files} files, {found.encrypted} of them encrypted" + _before(past),
         remedy=(
             "replace the secret, since its history has it for good, and encrypt the new one with "
             "ansible-vault; name what is no secret in source.plaintext_allowed"
@@ -200,6 +205,15 @@ def test_signatures_are_good(restored, audited, seed, observe):
     if found.unknown:
         # Whose key it is nobody here can tell: unproven, with the signers named.
         pytest.skip(f"by keys that source.signers does not name: {', '.join(found.unknown[:8])}")
+
+
+def _before(past):
+    shown = [f"{one} at {commit[:12]}" for one, commit in past.plaintext.items()]
+    more = f"; and {len(shown) - 5} more" if len(shown) > 5 else ""
+    if shown:
+        return f"; replace if in use, from older versions: {'; '.join(shown[:5])}{more}"
+    left_out = "" if past.whole else ", older and large ones left out"
+    return f"; none in {past.contents} contents of older versions{left_out}"
 
 
 def _is_there(kind, restored, audited, observe):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from files_bench import by_hand
 from mysql_bench import Figure, timed
 
 from restoreproof import engines
@@ -29,7 +30,7 @@ def measure(folder: Path) -> Iterator[Figure]:
     source = folder / "source"
     fill(source)
     with timed() as peer:
-        _by_hand(source, folder / "hand")
+        by_hand(source, folder / "hand")
     command = [sys.executable, "-m", "files_figures.files_audit", str(source), str(folder / "ours")]
     # Python's own start and the folder's removal are left out: the script by hand has neither.
     ran = subprocess.run(
@@ -62,20 +63,6 @@ def fill(source: Path, files: int = FILES, total_bytes: int = TOTAL_BYTES) -> No
             begin = drawn.randrange(len(text))
             content = (text[begin:] + text * (1 + size // len(text)))[:size]
         (folder / f"file-{number:05d}").write_bytes(content)
-
-
-def _by_hand(source: Path, place: Path) -> None:
-    """tar | zstd > file; zstd -dc file | tar -x; sha256sum of both sides; diff."""
-    script = """
-        set -eu
-        mkdir "$2" "$2/restored"
-        tar -C "$1" -cf - . | zstd -q -3 -o "$2/files.tar.zst"
-        zstd -dc "$2/files.tar.zst" | tar -C "$2/restored" -xf -
-        (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$2/before"
-        (cd "$2/restored" && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$2/after"
-        cmp "$2/before" "$2/after"
-    """
-    subprocess.run(["sh", "-c", script, "sh", str(source), str(place)], check=True)
 
 
 def _audit(source: Path, place: Path) -> None:

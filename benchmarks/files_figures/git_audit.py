@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from files_bench import by_hand
 from mysql_bench import Figure, timed
 
 from restoreproof import engines
@@ -31,7 +32,7 @@ def measure(folder: Path) -> Iterator[Figure]:
     source = folder / "source.git"
     fill(source)
     with timed() as peer:
-        _by_hand(source, folder / "hand")
+        by_hand(source, folder / "hand")
     with timed() as ours:
         _audit(source, folder / "ours")
     yield Figure("git_audit_ratio", round(ours[0] / peer[0], 3), MOST, ours[0], peer[0])
@@ -65,20 +66,6 @@ def _commit(drawn: random.Random, texts: dict[int, list[str]], number: int, firs
 def _text(drawn: random.Random, lines: int) -> list[str]:
     step = "- name: step {:x} of {:x}\n"
     return [step.format(drawn.getrandbits(40), drawn.getrandbits(90)) for _ in range(lines)]
-
-
-def _by_hand(source: Path, place: Path) -> None:
-    """tar | zstd > file; zstd -dc file | tar -x; sha256sum of both sides; cmp."""
-    script = """
-        set -eu
-        mkdir "$2" "$2/restored"
-        tar -C "$1" -cf - . | zstd -q -3 -o "$2/repository.tar.zst"
-        zstd -dc "$2/repository.tar.zst" | tar -C "$2/restored" -xf -
-        (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$2/before"
-        (cd "$2/restored" && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$2/after"
-        cmp "$2/before" "$2/after"
-    """
-    subprocess.run(["sh", "-c", script, "sh", str(source), str(place)], check=True)
 
 
 def _audit(source: Path, place: Path) -> None:

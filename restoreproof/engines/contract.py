@@ -5,7 +5,7 @@ The contract tests in ``tests/contract`` run for every engine in this folder.
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -76,6 +76,8 @@ class Base:
     fingerprint: Fingerprint | None = None
     read: Callable[[str], Iterator[bytes]] = lambda _: iter(())
     """The content of one of its artifacts in chunks. Raise RestoreFailed if it is not there."""
+    chain: Callable[[], Sequence["BackupToRestore"]] = tuple
+    """The full backup and all that stands on it up to this one. Raise RestoreFailed."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ class Git(Engine[GitSource]):
 
     def exclusions(self, source: SourceModel) -> tuple[str, ...]:
         return (
-            "content of submodules, and of large files that Git LFS keeps outside the repository",
+            "content of submodules that no other component backs up",
+            "large files that Git LFS keeps outside the repository",
             "roles and collections that are installed from elsewhere (requirements.yml)",
         )
 

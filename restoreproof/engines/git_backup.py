@@ -15,17 +15,17 @@ from restoreproof.engines.contract import BackupContent, BackupContext, Base
 from restoreproof.engines.git_command import CHUNK_BYTES, output_of, run_git, words
 from restoreproof.engines.git_fingerprint import fingerprint
 from restoreproof.engines.git_place import SHALLOW, Place, locate
-from restoreproof.engines.git_references import References, recorded
+from restoreproof.engines.git_references import TAGS, References, recorded
+from restoreproof.engines.git_stored import BUNDLE, REFERENCES, VERSIONS, put_back
+from restoreproof.engines.git_submodules import SUBMODULES, submodules
+from restoreproof.engines.git_versions import SUBMODULES as SUBMODULE_KIND
 from restoreproof.engines.git_versions import listed, outside
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 
-BUNDLE = "repository.bundle"
-REFERENCES = "references.json"
-VERSIONS = "versions.txt"
 OUTSIDE, DELETED, REWRITTEN = "outside", "deleted", "rewritten"
-"""Facts: what lies outside the repository, by kind, and which references were deleted since
-the base, or lead to another history. Each is JSON."""
-TAGS = "refs/tags/"
+PINNED = "submodules"
+"""Facts: what lies outside the repository, by kind, which references were deleted since the base,
+or lead to another history, and of submodules commit and place. Each is JSON."""
 EMPTY = "Refusing to create empty bundle"
 
 
@@ -34,7 +34,8 @@ def back_up(context: BackupContext) -> BackupContent:
     place = locate(context.of)
     with context.of.sandboxes.folder() as folder:
         try:
-            return _store(context, _mirror(place, folder / "mirror.git"), place)
+            known = _known_beforehand(context.base, folder / "known.git", place)
+            return _store(context, _mirror(place, folder / "mirror.git", known), place)
         except GitCommandError as error:
             said = words(error)
             if "is shallow" in said:
@@ -44,13 +45,28 @@ def back_up(context: BackupContext) -> BackupContent:
             raise BackupFailed(f"the source is damaged: {error}") from None
 
 
-def _mirror(place: Place, mirror: Path) -> Path:
+def _known_beforehand(base: Base | None, repository: Path, place: Place) -> Path | None:
+    """What the vault holds of a source that lies across a network; None if that is of no use."""
+    if base is None or place.folder is not None:
+        return None
+    try:
+        for number, backup in enumerate(base.chain()):
+            put_back(backup, repository, increment=number > 0)
+    except RestoreFailed:
+        # What is damaged in the vault is told elsewhere; the source has all of it.
+        return None
+    return repository
+
+
+def _mirror(place: Place, mirror: Path, known: Path | None) -> Path:
     """A repository with all references of the source.
 
-    Of one on this machine it shares the objects, which never change.
+    Of one on this machine it shares the objects, which never change; of another those that are
+    known, and only the rest comes over the network.
     """
-    how = "--shared" if place.folder else "--no-local"
-    clone = ["clone", "--quiet", "--mirror", "--reject-shallow", how, "--", place.location]
+    how = ["--shared" if place.folder else "--no-local"]
+    how += [f"--reference={known}"] if known is not None else []
+    clone = ["clone", "--quiet", "--mirror", "--reject-shallow", *how, "--", place.location]
     run_git([*clone, str(mirror)], environment=place.variables)
     return mirror
 
@@ -74,6 +90,9 @@ def _store(context: BackupContext, mirror: Path, place: Place) -> BackupContent:
                 sink.write(chunk)
     if elsewhere := outside(mirror, references.object_format):
         facts[OUTSIDE] = json.dumps(elsewhere)
+    if elsewhere.get(SUBMODULE_KIND):
+        found = submodules(mirror, place.location)
+        facts[PINNED] = SUBMODULES.dump_json(found).decode()
     return BackupContent(
         recovery_point=recovery_point,
         fingerprint=fingerprint(mirror, recovery_point),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from restoreproof.engines.contract import BackupToRestore
-from restoreproof.engines.git_backup import TAGS, VERSIONS
-from restoreproof.engines.git_references import References, recorded
+from restoreproof.engines.git_references import TAGS, References, recorded
+from restoreproof.engines.git_stored import VERSIONS
 
 BRANCHES, NOTES = "refs/heads/", "refs/notes/"
 NAMED_COMMITS = 5

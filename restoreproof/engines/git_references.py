@@ -13,6 +13,7 @@ from restoreproof.outcomes import RestoreFailed
 
 KIND = "reference"
 DEFAULT_BRANCH = "default branch"
+TAGS = "refs/tags/"
 
 
 class References(BaseModel):

@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,16 +11,18 @@ from git.exc import GitCommandError
 
 from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
 from restoreproof.engines.git_ansible import Answers, ask_ansible
-from restoreproof.engines.git_backup import BUNDLE, OUTSIDE, REFERENCES, VERSIONS
+from restoreproof.engines.git_backup import OUTSIDE
 from restoreproof.engines.git_command import run_git, words
 from restoreproof.engines.git_fingerprint import fingerprint
 from restoreproof.engines.git_heartbeat import newest_restored
 from restoreproof.engines.git_layout import Layout, layout
 from restoreproof.engines.git_losses import Losses, losses
+from restoreproof.engines.git_past_secrets import PastSecrets, look_back
 from restoreproof.engines.git_place import GitSource, path_of
 from restoreproof.engines.git_references import References
 from restoreproof.engines.git_secrets import SecretsSeen, look_for_secrets
 from restoreproof.engines.git_signatures import Signatures, signed, verify
+from restoreproof.engines.git_stored import VERSIONS, put_back
 from restoreproof.engines.git_versions import Objects, Version, has_commit, reading
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
@@ -32,6 +33,8 @@ from restoreproof.sandbox import Sandboxes
 FOLDER = "a folder of this machine"
 # A tree's name stands for all that is below it, and many backups have the same newest version.
 _answers: dict[tuple[object, ...], Answers] = {}
+# References stand for all history, and copies that are damaged have the same.
+_looked_back: dict[tuple[object, ...], PastSecrets] = {}
 
 
 class RestoredGit(Restored):
@@ -52,22 +55,7 @@ class RestoredGit(Restored):
 
     def unpack(self, backup: BackupToRestore, *, increment: bool) -> None:
         """Add what a backup holds, and stand where it was taken. Raise RestoreFailed."""
-        references = References.parse(b"".join(backup.read(REFERENCES)))
-        try:
-            if not increment or references.object_format != self.references().object_format:
-                # Cloned empty, a repository does not tell its format; the next backup does.
-                shutil.rmtree(self.repository, ignore_errors=True)
-                init = ["init", "--quiet", "--bare", f"--object-format={references.object_format}"]
-                run_git([*init, str(self.repository)])
-            if BUNDLE in backup.names:
-                bundled = self._unbundle(backup)
-                # A full backup's references are those of its bundle; an increment's bundle leaves
-                # out what did not change.
-                if not increment:
-                    references = references.model_copy(update={"names": bundled})
-            references.put(self.repository)
-        except GitCommandError as error:
-            raise RestoreFailed(words(error)) from None
+        put_back(backup, self.repository, increment=increment)
         record = self.folder / f"versions-{len(self._recorded)}"
         with record.open("wb") as file:
             file.writelines(backup.read(VERSIONS))
@@ -75,16 +63,6 @@ class RestoredGit(Restored):
         told = json.loads(backup.facts.get(OUTSIDE, "{}"))
         lying = [f"{len(paths)} {kind} ({', '.join(paths[:3])})" for kind, paths in told.items()]
         self.limits = "; ".join([FOLDER, *(f"not in the backup: {one}" for one in lying)])
-
-    def _unbundle(self, backup: BackupToRestore) -> Mapping[str, str]:
-        bundle = self.folder / BUNDLE
-        with bundle.open("wb") as file:
-            file.writelines(backup.read(BUNDLE))
-        run_git(["bundle", "verify", "--quiet", str(bundle)], self.repository)
-        told = run_git(["bundle", "unbundle", str(bundle)], self.repository)
-        bundle.unlink()
-        pairs = (line.split(" ", 1) for line in told.splitlines())
-        return {name: target for target, name in pairs if name != "HEAD"}
 
     def answer(self) -> str:
         commits = self.git("rev-list", "--all", "--count").strip()
@@ -202,6 +180,30 @@ class RestoredGit(Restored):
             found = layout(objects, self._head_tree(objects), source.paths)
             inventories = found.found.get("inventory", ())
             return look_for_secrets(objects, found.files, inventories, source.plaintext_allowed)
+
+    def past_secrets(self, source: SourceModel, newest: SecretsSeen) -> PastSecrets:
+        """Secrets that only older versions and other branches hold in plain text.
+
+        They are sought once in the same history. Raise RestoreFailed.
+        """
+        assert isinstance(source, GitSource)
+        question = (
+            self.references().position,
+            tuple(source.paths.items()),
+            source.plaintext_allowed,
+        )
+        if question not in _looked_back:
+            with self._reading() as objects:
+                found = layout(objects, self._head_tree(objects), source.paths)
+                _looked_back[question] = look_back(
+                    self.repository,
+                    objects,
+                    found.files,
+                    found.found.get("inventory", ()),
+                    source.plaintext_allowed,
+                    newest.plaintext,
+                )
+        return _looked_back[question]
 
     def losses(self, earlier: Sequence[BackupToRestore], source: SourceModel) -> Losses:
         """What earlier backups had and this one has not. Raise RestoreFailed."""

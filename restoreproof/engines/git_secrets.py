@@ -27,6 +27,7 @@ HIDDEN = (
     r"(?!update_)(?:[\w-]*[_-])?(?:password|passwd|passphrase|secret|secret_key|private_key|api_key|apikey|"
     r"access_token|auth_token|secret_access_key|ansible_(?:ssh_|become_|sudo_)?pass)"
 )
+SIGN = re.compile(r"pass|secret|private_key|api_?key|_token", re.IGNORECASE)
 IN_YAML = re.compile(
     rf"""^\s*(?:-\s+)?["']?(?P<name>{HIDDEN})["']?\s*:\s+(?P<value>\S.*?)\s*$""", re.IGNORECASE
 )
@@ -75,9 +76,9 @@ def look_for_secrets(
 
     Raise RestoreFailed if one cannot be read.
     """
-    looked_at, encrypted, found = 0, 0, []
+    looked_at, encrypted, found = 0, 0, list[Plaintext]()
     for path, file in files.items():
-        if file.mode in (LINK, SUBMODULE) or any(fnmatchcase(path, one) for one in allowed):
+        if not is_looked_at(file, path, allowed):
             continue
         looked_at += 1
         content = objects.content(file.identifier, most=MOST_BYTES)
@@ -85,13 +86,27 @@ def look_for_secrets(
             encrypted += 1
             continue
         encrypted += bool(INLINE_VAULT.search(content))
-        if b"\0" in content[:8000]:
-            continue
-        text, shown = content.decode(errors="replace"), _shown(path)
-        found += [Plaintext(shown, line, what) for line, what in _keys(text)]
-        if _holds_variables(path, inventories):
-            found += [Plaintext(shown, line, what) for line, what in _passwords(text)]
+        found += plaintext_in(content, path, inventories)
     return SecretsSeen(looked_at, encrypted, tuple(found))
+
+
+def is_looked_at(file: File, path: str, allowed: Sequence[str]) -> bool:
+    """Whether a file can hold a secret and no pattern of paths says that it holds none."""
+    if file.mode in (LINK, SUBMODULE):
+        return False
+    return not any(fnmatchcase(path, one) for one in allowed)
+
+
+def plaintext_in(content: bytes, path: str, inventories: Sequence[str]) -> Iterator[Plaintext]:
+    """Secrets in plain text in one file."""
+    if content.startswith(VAULT) or b"\0" in content[:8000]:
+        return
+    text, shown = content.decode(errors="replace"), _shown(path)
+    for line, what in _keys(text):
+        yield Plaintext(shown, line, what)
+    if _holds_variables(path, inventories):
+        for line, what in _passwords(text):
+            yield Plaintext(shown, line, what)
 
 
 def _keys(text: str) -> Iterator[tuple[int, str]]:
@@ -118,7 +133,7 @@ def _is_locked(body: str) -> bool:
 
 def _passwords(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
-        if line.lstrip().startswith(("#", ";")):
+        if line.lstrip().startswith(("#", ";")) or not SIGN.search(line):
             continue
         for match in (IN_YAML.match(line), *IN_INI.finditer(line)):
             if match is not None and _is_plain(match["value"]):

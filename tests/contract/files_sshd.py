@@ -5,7 +5,7 @@ import pwd
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,11 @@ PLACES = (Path("/usr/sbin/sshd"), ROOT / ".tox" / "sshd" / "usr" / "sbin" / "ssh
 """Where Debian installs it, and where ``./run test`` unpacks it without installing it."""
 USER = "nobody"
 START_SECONDS = 20
+# Accounts of this machine are not touched: the server alone sees others in their place.
+WITH_ACCOUNTS = """
+mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/shadow" /etc/shadow &&
+mount -t tmpfs -o mode=755 none /run && mkdir /run/sshd && shift && exec "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,11 @@ class Server:
 
 
 @contextmanager
-def sshd(folder: Path, passphrase: str) -> Iterator[Server]:
-    """Start it in a folder; skip the test where there is no sshd."""
+def sshd(folder: Path, passphrase: str, password: str = "") -> Iterator[Server]:
+    """Start it in a folder; skip the test where there is no sshd.
+
+    With a password it lets in whoever knows it, and no key; that takes root.
+    """
     program = next((place for place in PLACES if place.exists()), None)
     if program is None:
         pytest.skip("no sshd: install openssh-server, or type ./run test")
@@ -51,8 +59,9 @@ def sshd(folder: Path, passphrase: str) -> Iterator[Server]:
         f"AuthorizedKeysFile {folder}/authorized_keys",
         f"PidFile {folder}/pid",
         "StrictModes no",
-        "UsePAM yes",
-        "PasswordAuthentication no",
+        f"UsePAM {'no' if password else 'yes'}",
+        f"PasswordAuthentication {'yes' if password else 'no'}",
+        f"PubkeyAuthentication {'no' if password else 'yes'}",
         f"AllowUsers {USER}",
         "Subsystem sftp internal-sftp",
         "ForceCommand internal-sftp",
@@ -60,14 +69,18 @@ def sshd(folder: Path, passphrase: str) -> Iterator[Server]:
     (folder / "sshd_config").write_text("\n".join(settings) + "\n")
     public = host_key.with_suffix(".pub").read_text()
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {public}")
-    if os.geteuid() == 0:
+    command = [str(program), "-D", "-e", "-f", str(folder / "sshd_config")]
+    becomes = os.geteuid() == 0 and not password
+    if password:
+        command = _with_accounts(folder, password, command)
+    elif becomes:
         for path in (folder, host_key):
             os.chown(path, account.pw_uid, account.pw_gid)
     process = subprocess.Popen(
-        [program, "-D", "-e", "-f", folder / "sshd_config"],
-        user=account.pw_uid if os.geteuid() == 0 else None,
-        group=account.pw_gid if os.geteuid() == 0 else None,
-        extra_groups=[] if os.geteuid() == 0 else None,
+        command,
+        user=account.pw_uid if becomes else None,
+        group=account.pw_gid if becomes else None,
+        extra_groups=[] if becomes else None,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=(folder / "sshd.log").open("wb"),
@@ -82,6 +95,21 @@ def sshd(folder: Path, passphrase: str) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _with_accounts(folder: Path, password: str, command: Sequence[str]) -> list[str]:
+    """A command that finds the user with this password, in a namespace of its own."""
+    alone = ["unshare", "--mount"]
+    if os.geteuid() != 0 or subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("only root can start an SSH server that knows a password")
+    hashing = ["openssl", "passwd", "-6", "-stdin"]
+    made = subprocess.run(hashing, input=password, capture_output=True, text=True, check=True)
+    nologin = "/nonexistent:/usr/sbin/nologin"
+    accounts = f"root:x:0:0::{nologin}\nsshd:x:65533:65534::{nologin}\n"
+    user = pwd.getpwnam(USER)
+    (folder / "passwd").write_text(f"{accounts}{USER}:x:{user.pw_uid}:{user.pw_gid}::{nologin}\n")
+    (folder / "shadow").write_text(f"{USER}:{made.stdout.strip()}:19000:0:99999:7:::\n")
+    return [*alone, "sh", "-c", WITH_ACCOUNTS, "sh", str(folder), *command]
 
 
 def _answers(port: int) -> bool:

@@ -120,8 +120,8 @@ def make_certificate(folder: Path) -> Path:
 
 
 @contextmanager
-def over_https(root: Path, certificate: Path) -> Iterator[int]:
-    """All repositories below a folder over HTTPS; the port."""
+def over_https(root: Path, certificate: Path, sent: list[int] | None = None) -> Iterator[int]:
+    """All repositories below a folder over HTTPS; the port. ``sent`` takes how many bytes went."""
 
     class Door(BaseHTTPRequestHandler):
         """Hands requests to git http-backend."""
@@ -157,6 +157,8 @@ def over_https(root: Path, certificate: Path) -> Iterator[int]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+            if sent is not None:
+                sent.append(len(content))
 
         do_POST = do_GET  # noqa: N815  # the library's name
 

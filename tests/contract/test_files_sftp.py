@@ -86,6 +86,30 @@ def test_files_come_back_over_sftp(place: Place, server: Server) -> None:
     assert sum(artifact.content_bytes for artifact in seen.artifacts) < 20_000
 
 
+def test_a_password_lets_in(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files come back by a password alone, which shows nowhere; with another one we are refused."""
+    monkeypatch.setenv(PASSWORD, SECRET)
+    monkeypatch.setenv("OTHER_PASSWORD", f"{SECRET}-not")
+    tmp_path.chmod(0o755)
+    with sshd(tmp_path, "", SECRET) as server:
+        by = {"key_file": None, "passphrase": None}
+        of = source(place, server, **by, password=f"${{{PASSWORD}}}")
+        place.engine.probe(place.context(of))
+        backup = place.back_up(of)
+        with place.restored(backup) as attempt:
+            assert differences(attempt) == []
+            assert attempt.comparison.equal
+        for path in backup.folder.iterdir():
+            assert SECRET.encode() not in path.read_bytes()
+
+        wrong = source(place, server, **by, password="${OTHER_PASSWORD}")
+        with pytest.raises(SourceUnavailable) as caught:
+            place.engine.probe(place.context(wrong))
+    assert f"{USER} is refused by 127.0.0.1" in str(caught.value)
+    assert "password in source.sftp" in caught.value.mend
+    assert SECRET not in str(caught.value)
+
+
 def test_a_machine_that_is_not_known_or_refuses_is_told(place: Place, server: Server) -> None:
     """Host key unknown or another one, wrong user, key or passphrase: one line with its mend."""
     unknown, other = server.folder / "nobody", server.folder / "other"

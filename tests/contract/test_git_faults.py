@@ -7,10 +7,11 @@ import pytest
 from git_bench import Repository
 
 from restoreproof import damage_git
-from restoreproof.engines.git_backup import BUNDLE, OUTSIDE
+from restoreproof.engines.git_backup import OUTSIDE
 from restoreproof.engines.git_losses import Losses
 from restoreproof.engines.git_place import GitSource
 from restoreproof.engines.git_restored import RestoredGit
+from restoreproof.engines.git_stored import BUNDLE
 from restoreproof.vault import StoredBackup
 
 PASSWORD = "s3cr3t-Of-The-Estate"
@@ -199,6 +200,44 @@ def test_secrets_in_plain_text(repository: Repository, tmp_path: Path) -> None:
     }
     assert PASSWORD not in str(found)
     assert found.encrypted == 2
+
+
+def test_secrets_of_older_versions_are_told_apart(repository: Repository, tmp_path: Path) -> None:
+    """What only history or another branch holds is told with its commit, once, without its value.
+
+    What the newest version holds is told there, and what it holds under vault now is not.
+    """
+    variables = "group_vars/all.yml"
+    first = repository.commit(
+        {
+            variables: f"old_password: {PASSWORD}\nkept_password: {PASSWORD}1\n",
+            "files/id": _key(tmp_path, "plain").read_text(),
+            "tests/vars/all.yml": f"test_password: {PASSWORD}\n",
+            "large.pem": _key(tmp_path, "large").read_text() + "x" * 2_000_000,
+        }
+    )
+    again = repository.commit({variables: f"# \nold_password: {PASSWORD}\nkept_password: y2k\n"})
+    repository.git("rm", "--quiet", "files/id", "large.pem")
+    repository.commit({variables: VAULTED, "group_vars/b.yml": f"kept_password: {PASSWORD}\n"})
+    repository.git("checkout", "--quiet", "side")
+    aside = repository.commit({"host_vars/a": f"api_key: {PASSWORD}\n"})
+    repository.git("checkout", "--quiet", "main")
+    source = GitSource(repository=str(repository.path), plaintext_allowed=("tests/*",))
+    with repository.restored(repository.store()) as restored:
+        newest = restored.secrets(source)
+        found = restored.past_secrets(source, newest)
+
+    assert [str(one) for one in newest.plaintext] == [
+        "group_vars/b.yml:1: kept_password = [redacted]"
+    ]
+    assert {str(one): commit for one, commit in found.plaintext.items()} == {
+        f"{variables}:2: old_password = [redacted]": again,
+        f"{variables}:3: kept_password = [redacted]": again,
+        "files/id:1: a private key (openssh)": first,
+        "host_vars/a:1: api_key = [redacted]": aside,
+    }
+    assert PASSWORD not in str(found)
+    assert not found.whole, "the large file is left out, and that is said"
 
 
 def _openpgp(folder: Path) -> tuple[dict[str, str], str]:

@@ -7,9 +7,10 @@ import pytest
 from git_bench import Repository
 
 from restoreproof import damage_git
-from restoreproof.engines.git_backup import BUNDLE, DELETED, REWRITTEN
+from restoreproof.engines.git_backup import DELETED, REWRITTEN
 from restoreproof.engines.git_place import GitSource
 from restoreproof.engines.git_restored import RestoredGit
+from restoreproof.engines.git_stored import BUNDLE
 from restoreproof.vault import StoredBackup
 
 

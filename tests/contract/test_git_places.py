@@ -98,6 +98,45 @@ def test_over_https(repository: Repository, tmp_path: Path) -> None:
         assert "not found" in _refusal(repository, gone)
 
 
+def test_an_increment_fetches_what_is_new(tmp_path: Path) -> None:
+    """Over a network what the vault holds is not sent again, also where history was rewritten."""
+    made, sent = Repository(tmp_path), list[int]()
+    made.commit({"large": os.urandom(2_000_000)})
+    made.commit({"gone": os.urandom(50_000)})
+    certificate = make_certificate(tmp_path)
+    with over_https(made.place, certificate, sent) as port:
+        url = f"https://127.0.0.1:{port}/work"
+        source = GitSource(repository=url, tls=Authority(ca=str(certificate)))
+        backups = [made.store(source=source)]
+        full = sum(sent)
+        sent.clear()
+        for files in ({"small": "x"}, {"other": "x"}):
+            made.git("reset", "--quiet", "--hard", "HEAD~1")
+            made.commit(files)
+            backups.append(made.store(backups[-1], source))
+    assert full > 2_000_000
+    assert sum(sent) < 20_000
+    for backup in backups:
+        with made.restored(backup) as restored:
+            assert restored.fsck() == ""
+            assert restored.differing(restored.view(restored.commits())) == ()
+
+
+def test_a_damaged_vault_keeps_no_increment_from_coming(tmp_path: Path) -> None:
+    """What cannot be put together from the vault is fetched from the source, all of it."""
+    made = Repository(tmp_path)
+    made.commit({"one": "x"})
+    certificate = make_certificate(tmp_path)
+    with over_https(made.place, certificate) as port:
+        url = f"https://127.0.0.1:{port}/work"
+        source = GitSource(repository=url, tls=Authority(ca=str(certificate)))
+        full = made.store(source=source)
+        (full.folder / "repository.bundle.zst").write_bytes(b"spoiled")
+        made.commit({"two": "x"})
+        increment = made.store(full, source)
+    assert increment.manifest().base == full.id
+
+
 def test_what_is_no_whole_repository(repository: Repository, tmp_path: Path) -> None:
     """No folder, no repository, a shallow or a partial clone, a file that is not there."""
     url = f"file://{repository.path}"
