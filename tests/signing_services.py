@@ -147,19 +147,16 @@ class Authority:
         """The answer about one certificate, as DER."""
         asked = ocsp.load_der_ocsp_request(request)
         revoked_at = self.revoked.get(asked.serial_number)
-        builder = (
-            ocsp.OCSPResponseBuilder()
-            .add_response_by_hash(
-                asked.issuer_name_hash,
-                asked.issuer_key_hash,
-                asked.serial_number,
-                asked.hash_algorithm,
-                ocsp.OCSPCertStatus.REVOKED if revoked_at else ocsp.OCSPCertStatus.GOOD,
-                self.now - timedelta(minutes=1),
-                self.now + DAY,
-                revoked_at,
-                None,
-            )
+        builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
+            asked.issuer_name_hash,
+            asked.issuer_key_hash,
+            asked.serial_number,
+            asked.hash_algorithm,
+            ocsp.OCSPCertStatus.REVOKED if revoked_at else ocsp.OCSPCertStatus.GOOD,
+            self.now - timedelta(minutes=1),
+            self.now + DAY,
+            revoked_at,
+            None,
         )
         key = self.responder_key if self.delegates else self.key
         if self.delegates:
