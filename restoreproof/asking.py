@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from restoreproof import interrupts
 from restoreproof.checks import Answer
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.damage import VaultCopy
@@ -79,13 +80,15 @@ class Questions:
         target = next((one for one in audited.targets if one.backup.id == backup), None)
         if target is None or not restore:
             return Seen(answers)
+        trouble = ""
         try:
             self._restore(audited, target, answers)
-        except SandboxTrouble as trouble:
-            return Seen(answers, str(trouble))
+        except SandboxTrouble as error:
+            trouble = str(error)
         except Exception as error:  # noqa: BLE001  # it is the damage that broke it, and no answer
-            return Seen(answers, f"{type(error).__name__}: {error}")
-        return Seen(answers)
+            trouble = f"{type(error).__name__}: {error}"
+        interrupts.obey()
+        return Seen(answers, trouble)
 
     def _restore(self, audited: ComponentAudit, target: Target, answers: dict[str, Answer]) -> None:
         with audited.attempt(target) as attempt:

@@ -15,12 +15,11 @@ from restoreproof import (
     cleanup,
     environment,
     records,
+    report_folder,
     resources,
     sidecars,
-    signing,
     signing_policy,
     time_stamping,
-    verification,
 )
 from restoreproof.archive import RunFolder, new_run_id
 from restoreproof.asking import Ask
@@ -57,7 +56,6 @@ from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
 from restoreproof.run_history import RunHistory
 from restoreproof.sandbox import Sandboxes
-from restoreproof.storage import write_once
 from restoreproof.submodules import covered
 from restoreproof.suite_index import SuiteIndex, read_suites
 from restoreproof.verdicts import Verdict
@@ -269,7 +267,9 @@ class AuditRun:
             problem = ""
             try:
                 if self.options.report:
-                    self._write_report(evidence)
+                    report_folder.write_report(
+                        evidence, self.folder, self.identity, self.means, self.clock
+                    )
                     self.progress("report signed, and verified as a reader would")
                     self.progress.close_log()
                     sidecars.bind(evidence, self._folder.path, self._folder.files(), self.identity)
@@ -282,8 +282,8 @@ class AuditRun:
             self._held.close()
             folder = self._folder.publish()
             mend = (
-                f"mend the cause, then: restoreproof report {folder / 'evidence.json'}"
-                f" --policy {self.document.path}"
+                f"mend the cause, then: restoreproof report {folder / ATTACHMENT}"
+                f" --policy {self.document.path} --to {folder}"
             )
             try:
                 entry = self.ledger.enter(evidence, folder)
@@ -310,24 +310,6 @@ class AuditRun:
             "earlier_runs": earlier_runs(entries, evidence.policy.estate),
         }
         return evidence.model_copy(update=place).sealed()
-
-    def _write_report(self, evidence: Evidence) -> None:
-        # WeasyPrint takes a second to import, which only a finished run has to spend.
-        from restoreproof import report  # noqa: PLC0415
-
-        sidecars.write_oscal(evidence, self.folder)
-        signed = signing.sign(
-            report.render(evidence), self.identity, now=self.clock(), means=self.means
-        )
-        verification.verify(
-            signed,
-            self.identity.trust,
-            now=self.clock(),
-            timestamp_trust=self.means.timestamp_trust,
-            lists=self.means.lists,
-        )
-        write_once(self.folder / "report.pdf", signed)
-        write_once(self.folder / "report.html", report.page(evidence, screen=True).encode())
 
     @property
     def trust_file(self) -> Path | None:

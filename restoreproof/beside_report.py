@@ -1,5 +1,6 @@
 """Hold a report against what lies beside it: its sidecars, the ledger, and the run before it."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from restoreproof.ledger import NAME, Ledger, LedgerEntry, digest_of
 from restoreproof.proofs import Proof, failed, open_, proved
 from restoreproof.sidecars import CHECKSUMS, REPORT, problems
 from restoreproof.verification import Authenticity
+from restoreproof.wording import ATTACHMENT
 
 
 def check_files(report: Path, authentic: Authenticity) -> Iterator[Proof]:
@@ -67,10 +69,21 @@ def _entry(entry: LedgerEntry, report: Path, authentic: Authenticity) -> Proof:
             name = report.name if file.name == REPORT else file.name
             return failed("ledger", f"{name} is not the file that the run wrote")
     if not any(file.name == REPORT for file in entry.files):
-        return failed("ledger", "the run wrote no report: this one was made later")
+        return _later(entry, authentic)
     return proved(
         "ledger", f"entry {entry.sequence} names this file and those beside it; hash {entry.hash}"
     )
+
+
+def _later(entry: LedgerEntry, authentic: Authenticity) -> Proof:
+    """A report that the run could not make is as good as the evidence that it was made of."""
+    attached = hashlib.sha256(authentic.attached).hexdigest()
+    if {file.name: file.sha256 for file in entry.files}.get(ATTACHMENT) != attached:
+        return failed("ledger", "the run wrote no report, and its evidence is not the attached one")
+    return proved(
+        "ledger", f"entry {entry.sequence} names the attached evidence, of which this report was"
+        f" made later, since the run made none; hash {entry.hash}"
+    )  # fmt: skip
 
 
 def _digest_if_there(path: Path) -> str | None:

@@ -1,6 +1,5 @@
 """The command line: arguments and exit codes; the work is done elsewhere."""
 
-import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from restoreproof import __version__, cli_reports
+from restoreproof import __version__, cli_reports, interrupts
 from restoreproof.cli_program import ARCHIVE, module, reported
 from restoreproof.errors import UserError
 from restoreproof.progress import Progress
@@ -44,12 +43,8 @@ class PlayedCriterion(StrEnum):
 
 def main() -> None:
     """Run the command line; Ctrl-C and a polite kill both clean up first."""
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupts.watch()
     app()
-
-
-def _terminate(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 @app.callback(invoke_without_command=True)

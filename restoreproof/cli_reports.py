@@ -22,9 +22,9 @@ app.add_typer(ledger_app, name="ledger")
 @app.command("report")
 def make_report(
     evidence: Annotated[Path, typer.Argument(help="evidence.json of a run.")],
-    to: Annotated[Path, typer.Option("--to", help="The PDF, or .html, to write.")] = Path(
-        "report.pdf"
-    ),
+    to: Annotated[
+        Path, typer.Option("--to", help="The .pdf or .html to write, or the run's folder, for all.")
+    ] = Path("report.pdf"),
     identity: Annotated[
         Path | None, typer.Option(help=f"PKCS#12 or PEM to sign with; passphrase in {PASSPHRASE}.")
     ] = None,

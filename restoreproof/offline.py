@@ -20,7 +20,7 @@ def remake(
     passphrase: str | None,
     policy: Path | None = None,
 ) -> bool:
-    """Write the report of stored evidence, as HTML if the name says so.
+    """Write the report of stored evidence, as HTML if the name says so, with all if it is a folder.
 
     A policy signs it as an audit would. Return whether it was signed. Raise UserError,
     SigningFailed.
@@ -46,6 +46,14 @@ def remake(
         problem = f"the evidence says that its report is signed at level {level}"
         mend = "give --policy with the policy whose 'signing' names a time-stamping authority"
         raise UserError(problem, where=str(source), mend=mend)
+    if to.is_dir() or not to.suffix:
+        if signer is None:
+            mend = "give --policy or --identity, or a .pdf or .html to write with --to"
+            raise UserError("a folder is for a signed report", where=str(to), mend=mend)
+        from restoreproof import report_folder  # noqa: PLC0415
+
+        report_folder.make_later(found, to, signer, means, system_clock)
+        return True
     if to.exists():
         raise _taken(to)
     # Verifying needs no typesetting library, so only this function loads it.

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from restoreproof import resources, wording
+from restoreproof import interrupts, resources, wording
 from restoreproof.audit import AuditOptions, AuditRun, unwritable
 from restoreproof.checks import Answer, Observation, Question
 from restoreproof.component_audit import ComponentAudit
@@ -222,6 +222,11 @@ def seed(request: pytest.FixtureRequest) -> int:
     return request.config.stash[RUN].seed
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logfinish() -> None:
+    interrupts.obey()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -322,6 +327,7 @@ def pytest_sessionfinish(
     try:
         # Sandboxes are taken down and junit.xml is written in here.
         result = yield
+        interrupts.obey()
         if exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
             run.discard()
             run.progress("interrupted: nothing was written, and every sandbox is gone")

@@ -40,7 +40,7 @@ from pyhanko_certvalidator.policy_decl import (
 from pyhanko_certvalidator.registry import SimpleTrustManager
 from pyhanko_certvalidator.revinfo.archival import CRLContainer
 
-from restoreproof import wording
+from restoreproof import past_time, wording
 from restoreproof.errors import one_line
 from restoreproof.identities import converted
 from restoreproof.signature_level import Level
@@ -213,9 +213,10 @@ def _archived(
     timing = ValidationTimingInfo(
         validation_time=now, best_signature_time=now, point_in_time_validation=True
     )
-    result = asyncio.run(
-        ades_lta_validation(signature, PdfSignatureValidationSpec(spec), timing_info=timing)
-    )
+    with past_time.mended():
+        result = asyncio.run(
+            ades_lta_validation(signature, PdfSignatureValidationSpec(spec), timing_info=timing)
+        )
     status = result.api_status
     if status is None:
         raise NotAuthentic(f"it cannot be judged: {result.failure_msg}")

@@ -81,7 +81,8 @@ def sign(pdf: bytes, identity: Identity, *, now: datetime, means: Means = PLAIN)
     except RestoreProofError:
         raise
     except Exception as error:  # validators and fetchers raise anything
-        problem = f"no signature of level {means.level} could be made: {error}"
+        told = ": ".join(str(one) for one in (error, error.__cause__) if one)
+        problem = f"no signature of level {means.level} could be made: {told}"
         mend = "mend the cause, or have the policy promise another level"
         raise SigningFailed(problem, where=identity.source, mend=mend) from error
 

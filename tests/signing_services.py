@@ -36,12 +36,15 @@ class Authority:
     clock: datetime | None = None
     revoked: dict[int, datetime] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    delegates: bool = True
+    """Whether another key answers OCSP for it, with a certificate for that."""
     asked: list[str] = field(default_factory=list)
+    named: x509.Name | None = None
 
     def __post_init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         mark = x509.random_serial_number()
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Authority {mark:x}")])
+        self.name = self.named or _name(f"Authority {mark:x}")
         self.certificate = (
             self._builder(self.name, self.key, self.now - 30 * DAY, self.now + 3650 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -144,24 +147,23 @@ class Authority:
         """The answer about one certificate, as DER."""
         asked = ocsp.load_der_ocsp_request(request)
         revoked_at = self.revoked.get(asked.serial_number)
-        return (
-            ocsp.OCSPResponseBuilder()
-            .add_response_by_hash(
-                asked.issuer_name_hash,
-                asked.issuer_key_hash,
-                asked.serial_number,
-                asked.hash_algorithm,
-                ocsp.OCSPCertStatus.REVOKED if revoked_at else ocsp.OCSPCertStatus.GOOD,
-                self.now - timedelta(minutes=1),
-                self.now + DAY,
-                revoked_at,
-                None,
-            )
-            .responder_id(ocsp.OCSPResponderEncoding.NAME, self.responder)
-            .certificates([self.responder])
-            .sign(self.responder_key, hashes.SHA256())
-            .public_bytes(Encoding.DER)
+        builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
+            asked.issuer_name_hash,
+            asked.issuer_key_hash,
+            asked.serial_number,
+            asked.hash_algorithm,
+            ocsp.OCSPCertStatus.REVOKED if revoked_at else ocsp.OCSPCertStatus.GOOD,
+            self.now - timedelta(minutes=1),
+            self.now + DAY,
+            revoked_at,
+            None,
         )
+        key = self.responder_key if self.delegates else self.key
+        if self.delegates:
+            builder = builder.certificates([self.responder])
+        answering = self.responder if self.delegates else self.certificate
+        builder = builder.responder_id(ocsp.OCSPResponderEncoding.NAME, answering)
+        return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def timestamp(self, request: bytes) -> bytes:
         """The answer of a time-stamping authority, as DER."""

@@ -72,7 +72,7 @@ def audited(tmp_path: Path) -> ComponentAudit:
     return found
 
 
-def _run(
+def run_control(
     audited: ComponentAudit, budget: timedelta = ENOUGH, ask: Ask = plugin.ask, seed: int = SEED
 ) -> NegativeControlRecord:
     return NegativeControl(audited, DECLARATIONS, ask, budget, seed).run()
@@ -102,7 +102,7 @@ def test_every_damage_is_noticed_and_the_vault_untouched(
     """With time enough all is tried; no byte of the vault changes, and nothing is left behind."""
     before = _everything(tmp_path)
 
-    found = _run(audited)
+    found = run_control(audited)
 
     assert found.unproven == ""
     assert found.with_outcome(Outcome.MISSED, Outcome.ERROR, Outcome.NOT_TRIED) == ()
@@ -124,7 +124,8 @@ def test_every_damage_is_noticed_and_the_vault_untouched(
 def test_a_seed_repeats_what_was_drawn(audited: ComponentAudit) -> None:
     """The same seed does the same to the same places in the same order; another does not."""
     first, again, other = (
-        [(one.damage, one.done) for one in _run(audited, seed=seed).tried] for seed in (1, 1, 2)
+        [(one.damage, one.done) for one in run_control(audited, seed=seed).tried]
+        for seed in (1, 1, 2)
     )
 
     assert first == again
@@ -156,7 +157,7 @@ def test_a_check_that_cannot_fail_is_found_out(audited: ComponentAudit) -> None:
     """Without its assertions RST-002 notices nothing, and so do others: that proves nothing."""
     ask = _blinded("test_restore.py", "test_restored_content_is_what_was_backed_up")
 
-    found = _run(audited, ask=ask)
+    found = run_control(audited, ask=ask)
 
     missed = {one.damage for one in found.with_outcome(Outcome.MISSED)}
     assert "version-lost" in missed
@@ -172,7 +173,7 @@ def test_hashes_that_are_not_looked_at_are_found_out(
     """If no hash is ever compared, damage that a restore does not meet goes unnoticed."""
     monkeypatch.setattr("restoreproof.vault.artifact_damage", lambda *_: None)
 
-    found = _run(audited)
+    found = run_control(audited)
 
     assert "lengthened" not in {one.damage for one in found.with_outcome(Outcome.MISSED)}
     assert {one.detected_by for one in found.tried if one.damage == "lengthened"} == {("RST-001",)}
@@ -180,7 +181,7 @@ def test_hashes_that_are_not_looked_at_are_found_out(
 
 def test_backups_that_did_not_come_back_prove_nothing(audited: ComponentAudit) -> None:
     """Nothing that fails undamaged is damaged: without any other there is no proof."""
-    found = _run(replace(audited, attempts=[]))
+    found = run_control(replace(audited, attempts=[]))
 
     assert found.trials == ()
     assert found.unproven == "no backup came back, so none could be damaged"
@@ -193,7 +194,7 @@ def test_an_undamaged_copy_that_fails_proves_nothing(audited: ComponentAudit) ->
     stored.unlink()
     stored.write_bytes(content[:-1] + b"?")
 
-    found = _run(audited)
+    found = run_control(audited)
 
     assert [one.outcome for one in found.controls] == [Outcome.NOT_CLEAN]
     assert "SHA-256 differs" in found.unproven
@@ -207,7 +208,7 @@ def test_what_the_budget_does_not_hold_is_told(
     attempts = [replace(one, duration=timedelta(minutes=10)) for one in audited.attempts]
     monkeypatch.setattr(audited, "attempts", attempts)
 
-    found = _run(audited, timedelta(minutes=9))
+    found = run_control(audited, timedelta(minutes=9))
 
     assert found.tried == ()
     assert {one.outcome for one in found.trials} == {Outcome.NOT_TRIED}
@@ -254,7 +255,7 @@ def test_trouble_with_a_sandbox_is_no_miss(audited: ComponentAudit) -> None:
             raise SandboxTrouble("the engine went away")
         return plugin.ask(declaration, given)
 
-    found = _run(audited, ask=breaking)
+    found = run_control(audited, ask=breaking)
     broken = found.with_outcome(Outcome.ERROR)
     assert "version-lost" in {one.damage for one in broken}
     assert found.with_outcome(Outcome.MISSED) == ()

@@ -163,18 +163,45 @@ def test_archive_without_revocation_service_is_refused(signer: Signer) -> None:
     assert require_trusted(signer.identity, now=NOW)
 
 
+def test_authority_may_answer_without_a_delegate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B-LTA with an OCSP responder that is the CA itself; who only bears its name is refused."""
+    with serving(Authority(NOW, delegates=False)) as authority:
+        signer = new_signer(authority, tmp_path)
+        pdf = signer.signed(Level.LTA)
+        authority.revoked = {signer.identity.certificate.serial_number: NOW - DAY}
+        with pytest.raises(SigningFailed, match="was revoked at"):
+            signer.signed(Level.LTA)
+
+        impostor = Authority(NOW, delegates=False, named=authority.name)
+        monkeypatch.setattr(authority, "ocsp", impostor.ocsp)
+        monkeypatch.setattr(authority, "crl", lambda: b"")
+        with pytest.raises(SigningFailed, match="B-LTA"):
+            signer.signed(Level.LTA)
+        with monkeypatch.context() as careless:
+            module = "pyhanko_certvalidator.revinfo.validate_ocsp"
+            careless.setattr(f"{module}._verify_ocsp_signature", lambda *_, **__: True)
+            forged = signer.signed(Level.LTA)
+
+    found = signer.verified(pdf, NOW + 2000 * DAY).signature
+    assert found.revocation
+    assert authority.asked.count("/ocsp") > 1
+    refused(signer, forged)
+
+
 def test_revoked_signer_may_not_sign(signer: Signer) -> None:
     """Whether OCSP, a CRL at its address or one that lies here says so."""
     assert require_trusted(signer.identity, now=NOW) == ""
     path = signer.revoked(NOW - DAY)
 
-    with pytest.raises(IdentityUnusable, match="revoked") as caught:
+    with pytest.raises(IdentityUnusable, match="was revoked at") as caught:
         require_trusted(signer.identity, now=NOW)
     assert "\n" not in str(caught.value)
-    with pytest.raises(SigningFailed, match="revoked"):
+    with pytest.raises(SigningFailed, match="was revoked at"):
         signer.signed(Level.LTA)
     signer.authority.broken.add("revocation")
-    with pytest.raises(IdentityUnusable, match="revoked"):
+    with pytest.raises(IdentityUnusable, match="was revoked at"):
         require_trusted(signer.identity, now=NOW, lists=load_lists([path]))
 
 
