@@ -15,6 +15,7 @@ from restoreproof import interrupts, plugin
 from restoreproof.checks import Answer
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.errors import SandboxTrouble
+from restoreproof.plugin_questions import ask as ask_a_check
 from restoreproof.suite_index import Declaration
 
 __all__ = ["audited", "few"]
@@ -68,7 +69,7 @@ def test_negative_control_ends_although_the_exception_was_swallowed(
         if declaration.id == "RST-001":
             asked += 1
             swallow()
-        return plugin.ask(declaration, given)
+        return ask_a_check(declaration, given)
 
     interrupts.obey()
     with pytest.raises(KeyboardInterrupt):

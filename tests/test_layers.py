@@ -161,7 +161,7 @@ def test_only_the_plugin_imports_pytest() -> None:
         if any(one.split(".")[0] in ("pytest", "_pytest") for one in imports(path))
     }
 
-    assert users == {"plugin"}
+    assert users == {"plugin", "plugin_questions"}
 
 
 @pytest.mark.parametrize("name", sorted(PICTURES - {"pictures", "pictures.__init__"}))

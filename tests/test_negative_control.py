@@ -13,7 +13,7 @@ import pytest
 from audits import policy_document
 from vaults import open_vault
 
-from restoreproof import plugin, resources
+from restoreproof import resources
 from restoreproof.asking import Ask
 from restoreproof.checks import Answer
 from restoreproof.clock import system_clock
@@ -24,6 +24,8 @@ from restoreproof.errors import SandboxTrouble
 from restoreproof.estate import open_components
 from restoreproof.evidence_negative_control import NegativeControlRecord, Outcome
 from restoreproof.negative_control import NegativeControl
+from restoreproof.plugin_questions import ask as ask_a_check
+from restoreproof.plugin_questions import ask_of
 from restoreproof.progress import Progress
 from restoreproof.sandbox import PREFIX, Sandboxes
 from restoreproof.suite_index import Declaration, read_suites
@@ -73,7 +75,10 @@ def audited(tmp_path: Path) -> ComponentAudit:
 
 
 def run_control(
-    audited: ComponentAudit, budget: timedelta = ENOUGH, ask: Ask = plugin.ask, seed: int = SEED
+    audited: ComponentAudit,
+    budget: timedelta = ENOUGH,
+    ask: Ask = ask_a_check,
+    seed: int = SEED,
 ) -> NegativeControlRecord:
     return NegativeControl(audited, DECLARATIONS, ask, budget, seed).run()
 
@@ -143,11 +148,11 @@ def _blinded(file: str, function: str) -> Ask:
     exec(compile(ast.unparse(tree), file, "exec"), names)  # noqa: S102  # our own suite
 
     def ask(declaration: Declaration, given: Mapping[str, Any]) -> Answer | None:
-        return plugin.ask_of(names.get, declaration, given)
+        return ask_of(names.get, declaration, given)
 
     def one_of_them(declaration: Declaration, given: Mapping[str, Any]) -> Answer | None:
         blind = (declaration.file, declaration.function) == (file, function)
-        return (ask if blind else plugin.ask)(declaration, given)
+        return (ask if blind else ask_a_check)(declaration, given)
 
     return one_of_them
 
@@ -221,7 +226,12 @@ def test_a_sample_within_the_budget_proves(audited: ComponentAudit) -> None:
     clock = iter(range(100_000))
 
     found = NegativeControl(
-        audited, DECLARATIONS, plugin.ask, timedelta(seconds=20), SEED, monotonic=clock.__next__
+        audited,
+        DECLARATIONS,
+        ask_a_check,
+        timedelta(seconds=20),
+        SEED,
+        monotonic=clock.__next__,
     ).run()
 
     assert {one.layer for one in found.tried} == {"vault", "bytes", "content"}
@@ -235,7 +245,12 @@ def test_a_machine_that_is_slow_for_a_moment_gives_an_answer(audited: ComponentA
     clock = iter(range(0, 10_000_000, 6))
 
     found = NegativeControl(
-        audited, DECLARATIONS, plugin.ask, timedelta(seconds=20), SEED, monotonic=clock.__next__
+        audited,
+        DECLARATIONS,
+        ask_a_check,
+        timedelta(seconds=20),
+        SEED,
+        monotonic=clock.__next__,
     ).run()
 
     assert [one.layer for one in found.tried] == ["content"]
@@ -253,7 +268,7 @@ def test_trouble_with_a_sandbox_is_no_miss(audited: ComponentAudit) -> None:
         restored += declaration.id == "RST-002"
         if declaration.id == "RST-002" and restored > 1:
             raise SandboxTrouble("the engine went away")
-        return plugin.ask(declaration, given)
+        return ask_a_check(declaration, given)
 
     found = run_control(audited, ask=breaking)
     broken = found.with_outcome(Outcome.ERROR)
@@ -278,8 +293,8 @@ def test_checks_are_judged_as_pytest_judges_them() -> None:
     }
     for name, verdict in answers.items():
         declaration = replace(DECLARATIONS[0], function=name)
-        answer = plugin.ask_of(names.get, declaration, {})
+        answer = ask_of(names.get, declaration, {})
         assert answer is not None
         assert answer.judged()[0] is verdict, name
     wanting = replace(DECLARATIONS[0], function="wanting")
-    assert plugin.ask_of({"wanting": lambda restored: None}.get, wanting, {}) is None
+    assert ask_of({"wanting": lambda restored: None}.get, wanting, {}) is None
