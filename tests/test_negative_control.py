@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -220,19 +220,18 @@ def test_what_the_budget_does_not_hold_is_told(
     assert "no damage to the content was tried" in found.unproven
 
 
+def _run_against(clock: Iterable[int], audited: ComponentAudit) -> NegativeControlRecord:
+    """Run with a budget of 20 s, on a clock that says what it is given."""
+    budget, monotonic = timedelta(seconds=20), iter(clock).__next__
+    return NegativeControl(
+        audited, DECLARATIONS, ask_a_check, budget, SEED, monotonic=monotonic
+    ).run()
+
+
 @pytest.mark.usefixtures("few")
 def test_a_sample_within_the_budget_proves(audited: ComponentAudit) -> None:
     """Where some damages to the content fit, the rest is not tried, and the proof stands."""
-    clock = iter(range(100_000))
-
-    found = NegativeControl(
-        audited,
-        DECLARATIONS,
-        ask_a_check,
-        timedelta(seconds=20),
-        SEED,
-        monotonic=clock.__next__,
-    ).run()
+    found = _run_against(range(100_000), audited)
 
     assert {one.layer for one in found.tried} == {"vault", "bytes", "content"}
     assert len(found.with_outcome(Outcome.NOT_TRIED)) == 1
@@ -242,16 +241,7 @@ def test_a_sample_within_the_budget_proves(audited: ComponentAudit) -> None:
 @pytest.mark.usefixtures("few")
 def test_a_machine_that_is_slow_for_a_moment_gives_an_answer(audited: ComponentAudit) -> None:
     """Where the undamaged copy used up the budget, one damage to the content is tried still."""
-    clock = iter(range(0, 10_000_000, 6))
-
-    found = NegativeControl(
-        audited,
-        DECLARATIONS,
-        ask_a_check,
-        timedelta(seconds=20),
-        SEED,
-        monotonic=clock.__next__,
-    ).run()
+    found = _run_against(range(0, 10_000_000, 6), audited)
 
     assert [one.layer for one in found.tried] == ["content"]
     assert found.unproven == ""
