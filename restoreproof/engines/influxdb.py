@@ -29,10 +29,11 @@ from restoreproof.engines.influxdb_export import (
     plan_increment,
     run_exports,
 )
-from restoreproof.engines.influxdb_fingerprint import METHOD, read, user_databases
+from restoreproof.engines.influxdb_fingerprint import METHOD, Content, read, user_databases
 from restoreproof.engines.influxdb_layout import Layout, layout_of
 from restoreproof.engines.influxdb_layout import as_fact as layout_as_fact
 from restoreproof.engines.influxdb_looks import around, moved
+from restoreproof.engines.influxdb_memory import KNOWN, known_of, recalled
 from restoreproof.engines.influxdb_metadata import read_metadata
 from restoreproof.engines.influxdb_replay import METADATA, PORTABLE, load_full, replay_increment
 from restoreproof.engines.influxdb_restored import RestoredInfluxDB
@@ -58,7 +59,8 @@ class InfluxDB(Engine[InfluxDBSource]):
     name = "influxdb"
     method = (
         "Number and SHA-256 digest of every point older than the agreed lateness, unchanged "
-        "from before to after the backup; newer points by number; fields with types and number "
+        "from before to after the backup, of an increment also since its base where a shard took "
+        "no writes and counts are the same; newer points by number; fields with types and number "
         "of values, series, tags, retention policies, continuous queries, subscriptions, users "
         "and privileges"
     )
@@ -101,7 +103,8 @@ class InfluxDB(Engine[InfluxDBSource]):
                 boundary = (clock() - source.lateness).replace(microsecond=0)
                 start = boundary - source.overlap
                 layout = layout_of(client, databases, boundary, start, base_layout)
-                before, taken_at = read(client, databases, layout), clock()
+                before = read(client, databases, layout, _read_before(context, base_layout))
+                taken_at = clock()
                 plan = plan_full(databases)
                 if base is not None and base_layout is not None:
                     plan = plan_increment(databases, base, base_layout, before)
@@ -110,6 +113,8 @@ class InfluxDB(Engine[InfluxDBSource]):
                 _store(context, tools, plan)
                 with context.artifact(METADATA) as sink:
                     sink.write(metadata.model_dump_json(indent=1).encode())
+                with context.artifact(KNOWN) as sink:
+                    sink.write(known_of(before))
                 configuration, configuration_facts = store_configuration(
                     context, source.configuration, FIRST
                 )
@@ -204,6 +209,10 @@ def _base(context: BackupContext) -> tuple[Fingerprint | None, Layout | None]:
     if known is None or known.method != METHOD:
         raise BackupFailed("the base was fingerprinted in another way: take a full backup")
     return known, Layout.model_validate_json(context.base.facts["layout"])
+
+
+def _read_before(context: BackupContext, layout: Layout | None) -> Content | None:
+    return recalled(context.base, layout) if context.base and layout else None
 
 
 def _store(context: BackupContext, tools: Sandbox, plan: Plan) -> None:

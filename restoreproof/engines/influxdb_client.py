@@ -1,7 +1,7 @@
 """InfluxQL over HTTP, on a port or a Unix socket, with answers streamed in chunks."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -30,12 +30,13 @@ class Literal:
 
 @dataclass(frozen=True)
 class Series:
-    """A part of one series: name, tags, columns and rows of values."""
+    """A part of one series: name, tags, columns and rows of values, and of which statement."""
 
     name: str
     tags: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...]
+    statement: int = 0
 
 
 class InfluxClient:
@@ -70,6 +71,13 @@ class InfluxClient:
         """
         for line in self.lines(statement, database):
             yield from _series(line)
+
+    def each(self, statements: Sequence[str], database: str = "") -> list[list[Series]]:
+        """The series of each of many statements, asked at once. Raise InfluxRefused."""
+        found: list[list[Series]] = [[] for _ in statements]
+        for series in self.stream("; ".join(statements), database) if statements else ():
+            found[series.statement].append(series)
+        return found
 
     def lines(self, statement: str, database: str = "") -> Iterator[bytes]:
         """The parts of an answer as the server wrote them, each a line of JSON.
@@ -146,6 +154,7 @@ def _series(line: bytes) -> Iterator[Series]:
                 tags=tuple(sorted(series.get("tags", {}).items())),
                 columns=tuple(series["columns"]),
                 values=tuple(map(tuple, series.get("values", ()))),
+                statement=int(result["statement_id"].text) if "statement_id" in result else 0,
             )
 
 

@@ -3,10 +3,11 @@
 InfluxDB has no snapshot. So points older than a boundary before the backup are digested before
 it, and what changed by its end is undecided: what did not change must come back exactly. Newer
 points are only counted: at least as many must come back. Whether points changed is asked for the
-price of counting them: a shard that took writes, and a measurement whose fields have another
-number of values since something was deleted, are read again, and nothing else is.
+price of counting them: a shard that took writes, and a window in which a field has another number
+of values since something was deleted, are read again, and nothing else is.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,21 +49,32 @@ class Measurement:
 class Content:
     """What was read of a server: its points by window, how many values each field has, and more.
 
-    ``writes`` is how many points each shard has taken since the server started.
+    ``writes`` is how many points each shard has taken since the server ``started``, ``columns`` in
+    which order the fields of a measurement were digested.
     """
 
     layout: Layout
     points: Mapping[Measurement, Mapping[Window, Points]]
-    values: Mapping[Measurement, Mapping[Field, int]]
+    values: Mapping[Measurement, Mapping[Window, Mapping[Field, int]]]
     newer: Mapping[Measurement, int]
     metadata: tuple[Item, ...]
+    started: str
     writes: Mapping[Shard, int]
+    columns: Mapping[Measurement, tuple[Field, ...]]
+
+    def known(
+        self, measurement: Measurement, columns: tuple[Field, ...]
+    ) -> Mapping[Window, Points]:
+        """The points of a measurement, if they were digested in such columns or fewer of them."""
+        own = self.columns.get(measurement, ())
+        return self.points.get(measurement, {}) if columns[: len(own)] == own else {}
 
     def items(self) -> Iterator[Item]:
         """All of it as items of a fingerprint."""
         yield from self.metadata
-        for measurement, counts in self.values.items():
-            for (key, kind), count in counts.items():
+        for measurement, by_window in self.values.items():
+            total: Counter[Field] = sum(map(Counter, by_window.values()), Counter())
+            for (key, kind), count in total.items():
                 yield Item(kind="field", name=f"{measurement.label}.{key} ({kind})", count=count)
         for measurement, windows in self.points.items():
             for tag in sorted(set().union(*(points.tags for points in windows.values()))):
@@ -110,31 +122,35 @@ def read(
     layout: Layout,
     before: Content | None = None,
 ) -> Content:
-    """Read a server; with ``before`` only what changed since."""
+    """Read a server; with ``before`` only what changed on it since."""
+    started = "".join(column(client, "SHOW DIAGNOSTICS FOR 'system'", "started"))
     writes = _writes(client)
-    touched = _touched(before, writes) if before else ()
+    touched = _touched(before, started, writes) if before else ()
     points: dict[Measurement, dict[Window, Points]] = {}
-    values: dict[Measurement, Mapping[Field, int]] = {}
+    values: dict[Measurement, Mapping[Window, Mapping[Field, int]]] = {}
     newer: dict[Measurement, int] = {}
+    digested: dict[Measurement, tuple[Field, ...]] = {}
     for measurement, typed, held, still in _measurements(
         client, databases, layout, writes, touched
     ):
         columns = layout.columns_of(measurement.database, measurement.name)
         columns = (*columns, *(one for one in typed if one not in columns))
-        counts = _values(client, measurement, typed, layout.boundary)
-        same = before is not None and before.values.get(measurement) == counts
-        known = before.points.get(measurement, {}) if before and same else {}
-        wanted = [one for one in held if counts and not (same and one in still)]
+        counts = _values(client, measurement, typed, held)
+        found: dict[Window, Points] = {}
+        if before is not None:
+            counted, known = before.values.get(measurement, {}), before.known(measurement, columns)
+            same = (one for one in counts if one in still and counts[one] == counted.get(one))
+            found = {window: known[window] for window in same if window in known}
+        wanted = [one for one in counts if one not in found]
         *closed, opened = _points(client, measurement, columns, [*wanted, layout.open])
-        found = {window: one for window, one in known.items() if window in still}
         found |= {window: one for window, one in zip(wanted, closed, strict=True) if one.count}
         if opened.count:
             newer[measurement] = opened.count
         if counts:
-            values[measurement] = counts
-            points[measurement] = found
+            values[measurement], points[measurement] = counts, found
+            digested[measurement] = columns
     metadata = tuple(metadata_items(client, databases))
-    return Content(layout, points, values, newer, metadata, writes)
+    return Content(layout, points, values, newer, metadata, started, writes, digested)
 
 
 def _measurements(
@@ -183,17 +199,24 @@ def _points(
 
 
 def _values(
-    client: InfluxClient, measurement: Measurement, typed: list[Field], boundary: int
-) -> dict[Field, int]:
-    """How many values each field has before the boundary; fields without any are left out."""
+    client: InfluxClient, measurement: Measurement, typed: list[Field], windows: list[Window]
+) -> dict[Window, dict[Field, int]]:
+    """How many values each field has in each window; what has none is left out."""
     counted = ", ".join(f"COUNT({name(key)}::{kind})" for key, kind in typed)
-    statement = f"SELECT {counted} FROM {measurement.source} WHERE time < {boundary}"
-    counts = dict.fromkeys(typed, 0)
-    for series in client.query(statement, measurement.database):
-        for row in series.values:
-            for one, value in zip(typed, row[1:], strict=True):
-                counts[one] += int(value.text) if isinstance(value, Literal) else 0
-    return {one: count for one, count in counts.items() if count}
+    statements = [
+        f"SELECT {counted} FROM {measurement.source} WHERE {window.condition}" for window in windows
+    ]
+    found: dict[Window, dict[Field, int]] = {}
+    for window, told in zip(windows, client.each(statements, measurement.database), strict=True):
+        for series in told:
+            ((_, *values),) = series.values
+            counts = {
+                one: int(value.text)
+                for one, value in zip(typed, values, strict=True)
+                if isinstance(value, Literal)
+            }
+            found[window] = {one: count for one, count in counts.items() if count}
+    return {window: counts for window, counts in found.items() if counts}
 
 
 def _writes(client: InfluxClient) -> dict[Shard, int]:
@@ -206,9 +229,14 @@ def _writes(client: InfluxClient) -> dict[Shard, int]:
     return found
 
 
-def _touched(before: Content, now: Mapping[Shard, int]) -> tuple[Shard, ...]:
-    """The shards that took writes, came or went since; a shard that does not tell may have."""
+def _touched(before: Content, started: str, now: Mapping[Shard, int]) -> tuple[Shard, ...]:
+    """The shards that took writes, came or went since; a shard that does not tell may have.
+
+    A server that started again meanwhile counts anew.
+    """
     every = before.writes.keys() | now.keys()
+    if not started or started != before.started:
+        return tuple(every)
     return tuple(
         shard
         for shard in every

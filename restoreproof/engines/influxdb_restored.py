@@ -12,6 +12,7 @@ from restoreproof.engines.influxdb_client import InfluxClient, InfluxRefused, na
 from restoreproof.engines.influxdb_configuration import FIRST
 from restoreproof.engines.influxdb_fingerprint import (
     METHOD,
+    Content,
     read,
     retention_policies,
     user_databases,
@@ -42,6 +43,7 @@ class RestoredInfluxDB(Restored):
         self.isolation = sandbox.isolation
         self.limits = sandbox.limits.describe()
         self.layout: Layout | None = None
+        self._content: Content | None = None
         self.position = ""
         self.facts: dict[str, str] = {}
 
@@ -83,7 +85,8 @@ class RestoredInfluxDB(Restored):
         assert self.layout is not None
         try:
             databases = user_databases(self.client)
-            content = read(self.client, databases, self.layout)
+            # Of the next recovery point of a chain most is what it was.
+            content = self._content = read(self.client, databases, self.layout, self._content)
         except (httpx.HTTPError, InfluxRefused) as error:
             self.sandbox.require_running()
             raise RestoreFailed(f"the restored content cannot be read: {error}") from None

@@ -36,7 +36,7 @@ from restoreproof.vault import StoredBackup, Vault
 
 CONFIGURATION = folder("fixtures") / "agama" / "influxdb" / "influxdb.conf"
 CONFIGURED = "/etc/influxdb/influxdb.conf"
-PORTABLE, METADATA = "portable.tar.zst", "metadata.json.zst"
+PORTABLE, METADATA, KNOWN = "portable.tar.zst", "metadata.json.zst", "known.json.zst"
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from influxdb_bench import METADATA, PORTABLE, Bench, ago, bench
+from influxdb_bench import KNOWN, METADATA, PORTABLE, Bench, ago, bench
 from walks import component, walked
 
 from restoreproof.engines.contract import BackupToRestore
+from restoreproof.engines.influxdb_client import InfluxClient
 from restoreproof.engines.influxdb_restored import RestoredInfluxDB
+from restoreproof.fingerprint import compare
 from restoreproof.restore import to_restore
 from restoreproof.vault import StoredBackup
 
@@ -144,6 +146,70 @@ def test_the_order_in_which_parts_are_copied_does_not_matter(
     assert str(chained.verdict(backup, copy.vault)) == "equal"
 
 
+def test_a_chain_on_one_server_is_read_where_it_changed(
+    chained: Bench, chain: list[StoredBackup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each boundary is equal, shards that nothing went into being read once; no change is missed:
+    neither a value overwritten nor as many points deleted here as written there.
+    """
+    digested = _digested(monkeypatch)
+    with chained.restored(chain[0]) as attempt:
+        restored = attempt.restored
+        assert isinstance(restored, RestoredInfluxDB)
+
+        def differences(backup: StoredBackup) -> tuple[str, ...]:
+            digested.clear()
+            expected = backup.manifest().fingerprint
+            return tuple(map(str, compare(expected, restored.fingerprint(expected)).differences))
+
+        assert differences(chain[0]) == ()
+        whole = len(digested)
+        assert differences(chain[0]) == () and not digested
+        for backup in chain[1:3]:
+            chained.engine.replay(restored, _restorable(backup))
+            assert differences(backup) == ()
+            assert 0 < len(digested) < whole
+
+        def times(where: str) -> list[int]:
+            found = restored.client.query(f"SELECT f FROM sold WHERE \"where\" = '{where}'", "shop")
+            return [int(row[0].text) for series in found for row in series.values]
+
+        (late,) = times("late")
+        restored.client.write("shop", f"sold,where=late f=1.5000000000000002 {late}")
+        (seen,) = differences(chain[2])
+        assert "other content" in seen and len(digested) < whole
+        restored.client.write("shop", f"sold,where=late f=1.5 {late}")
+        assert differences(chain[2]) == ()
+
+        first, *_, last = times("b")
+        restored.client.query(f"DELETE FROM sold WHERE time = {first}", "shop")
+        restored.client.write("shop", f"sold,where=b f=1 {last - 7}")
+        assert len([one for one in differences(chain[2]) if one.startswith("points ")]) == 2
+
+
+def test_an_increment_reads_the_source_where_it_changed(
+    chained: Bench, chain: list[StoredBackup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its base read of shards that took no writes is not read again, unless the server has
+    started since, or the base does not tell.
+    """
+    digested = _digested(monkeypatch)
+    copy = chained.copy()
+    base = next(one for one in copy.vault.backups("influxdb") if one.id == chain[-1].id)
+    read, backups = [], []
+    for change in (None, lambda known: known.replace(b'"started":"2', b'"started":"1'),
+                   lambda known: known[:-9]):  # fmt: skip
+        if change:
+            copy.rewrite(base, KNOWN, change)
+            base = next(one for one in copy.vault.backups("influxdb") if one.id == base.id)
+        digested.clear()
+        backups.append(chained.store(base))
+        read.append(len(digested))
+
+    assert read[0] < read[1] == read[2]
+    assert [str(chained.verdict(one)) for one in backups] == ["equal"] * 3
+
+
 def test_increments_out_of_order_are_refused(chained: Bench, chain: list[StoredBackup]) -> None:
     """An increment that is left out, or comes before its base, is no restore."""
     with chained.restored(chain[0]) as attempt:
@@ -180,6 +246,20 @@ def test_nothing_stands_on_a_base_of_another_server(
 
     assert result.backup is None
     assert "take a full backup" in result.problem
+
+
+def _digested(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements from now on that read closed windows."""
+    found: list[str] = []
+    plain = InfluxClient.lines
+
+    def lines(client: InfluxClient, statement: str, database: str = "") -> Iterator[bytes]:
+        asked = statement.split("; ")
+        found.extend(one for one in asked if "GROUP BY *" in one and " time < " in one)
+        return plain(client, statement, database)
+
+    monkeypatch.setattr(InfluxClient, "lines", lines)
+    return found
 
 
 def _restorable(backup: StoredBackup) -> BackupToRestore:
