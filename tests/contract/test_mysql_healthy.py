@@ -20,6 +20,7 @@ WRITERS = 2
 LONGEST_CHAIN = 4
 KEYS = 200
 PAUSE_SECONDS = 0.02
+LONGEST_LOCK_SECONDS = 0.5
 
 SCHEMA = """
 CREATE DATABASE busy;
@@ -150,4 +151,9 @@ def test_rounds_under_load(tmp_path: Path, rounds: int) -> None:
     kinds = [name.rpartition("-")[2] for name, _ in seen]
     tell(f"{kinds.count('full')} full, {kinds.count('incremental')} increments, {worked} actions")
     assert len(seen) == rounds
+    full = [one for one in bench.vault.backups("mysql") if one.entry.kind == "full"]
+    locked = sorted(float(one.manifest().facts["lock_seconds"]) for one in full)
+    tell(f"writers were kept waiting {locked} s")
+    # What else the machine does is in every lock but the shortest.
+    assert 0 < locked[0] < LONGEST_LOCK_SECONDS
     assert min(kinds.count("full"), kinds.count("incremental")) > rounds // 10
