@@ -13,6 +13,7 @@ import pytest
 
 from restoreproof.engines.influxdb2_backup import Shard, _parts, _read_archive, shards_of
 from restoreproof.engines.influxdb2_client import Influx2Refused
+from restoreproof.engines.influxdb2_configuration import passed_over
 from restoreproof.engines.influxdb2_content import Bucket, Windows, _dotted, flux_text
 from restoreproof.engines.influxdb2_lines import exported, imported
 from restoreproof.engines.influxdb2_points import nanoseconds, tally
@@ -271,3 +272,28 @@ def test_a_database_is_given_as_it_is() -> None:
     content = b"SQLite format 3\0" + bytes(100)
     chunks = iter([content[:3], b"", content[3:20], content[20:]])
     assert b"".join(as_sqlite(chunks)) == content
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "made", "expected"),
+    [
+        ("/c/config.toml", 'queue = 10\nlog-level = "warn"', "queue: 10", ()),
+        ("/c/config.toml", "Query-Concurrency = '10'", "query-concurrency: 10", ()),
+        ("/c/config.toml", "size = '1g'", "size: 1000000000", ()),
+        ("/c/config.toml", "size = '1x'", "size: 1024", ("size is no number, and taken for 1024",)),
+        ("/c/config.json", '{"size": [1]}', "size: 0", ("size is no number, and taken for 0",)),
+        ("/c/config.yml", "hardening-enabled: yes", "hardening-enabled: true", ()),
+        ("/c/config.toml", "on = 1", "on: false", ("on is taken for false",)),
+        ("/c/config.yaml", "every: 1h", "every: 1h0m0s", ()),
+        ("/c/config.yaml", "every: soon", "every: 30m0s",
+         ("every is no length of time, and taken for 30m0s",)),
+        ("/c/config.yaml", "no-such-key: soon", "every: 30m0s", ()),
+        ("/c/config.toml", "what only influxd reads", "every: 30m0s", ()),
+        ("/c/config.yaml", "", "every: 30m0s", ()),
+    ],
+)  # fmt: skip
+def test_what_influxd_takes_for_something_else_is_told(
+    path: str, content: str, made: str, expected: tuple[str, ...]
+) -> None:
+    """Numbers, switches and lengths of time that it could not read; no value is told."""
+    assert passed_over(path, content.encode(), made) == expected
