@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from restoreproof import damage_influxdb
+from restoreproof.damage import NotApplicable
 from restoreproof.engines.influxdb2_backup import Shard, _parts, _read_archive, shards_of
 from restoreproof.engines.influxdb2_client import Influx2Refused
 from restoreproof.engines.influxdb2_configuration import passed_over
@@ -183,6 +185,23 @@ def test_an_archive_is_read_while_it_is_stored() -> None:
     assert complete
     assert _read_archive(answer(archive("b/2.tsm", "b/1.tsm")), Sink(), SHARD)[0] != digest
     assert _read_archive(answer(content), Sink(), SHARD) == (digest, True)
+
+
+def test_damage_to_a_shard_is_done_to_its_points() -> None:
+    """Half an archive can hold all that there is: it breaks off within a file of points."""
+    whole = archive("000000001-000000001.tsm", "fields.idx")
+    with tarfile.open(fileobj=io.BytesIO(whole)) as files:
+        points = files.getmember("000000001-000000001.tsm")
+    broken = damage_influxdb.truncate(whole)
+    assert points.offset_data <= len(broken) < points.offset_data + points.size
+    assert whole.startswith(broken)
+    for damage in (
+        damage_influxdb.truncate,
+        damage_influxdb.cut_points,
+        damage_influxdb.drop_points,
+    ):
+        with pytest.raises(NotApplicable):
+            damage(archive("fields.idx"))
 
 
 def test_what_was_deleted_is_noticed() -> None:
