@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-NAMES = ["demo", "files", "influxdb", "mysql", "report"]
+NAMES = ["demo", "files", "influxdb", "influxdb2", "mysql", "report"]
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Callable
 from typing import IO
 
-from restoreproof.damage import Change
+from restoreproof.damage import Change, NotApplicable
 
 SHARD = ".tar.gz"
 POINTS = ".tsm"
@@ -98,11 +98,13 @@ def flip_bits_in_shard(seed: int = 0) -> Change:
 
 def drop_points(archive: bytes) -> bytes:
     """Leave out every file that holds points."""
+    _first_points(archive)
     return _members(archive, lambda name, content: None if name.endswith(POINTS) else content)
 
 
 def cut_points(archive: bytes) -> bytes:
     """Keep only the first half of every file that holds points."""
+    _first_points(archive)
     return _members(archive, lambda _, content: content[: len(content) // 2])
 
 
@@ -112,8 +114,17 @@ def flip_bit(seed: int = 0) -> Change:
 
 
 def truncate(archive: bytes) -> bytes:
-    """Let the archive break off in its midst."""
-    return archive[: len(archive) // 2]
+    """Let the archive break off in the midst of the first file that holds points."""
+    first = _first_points(archive)
+    return archive[: first.offset_data + first.size // 2]
+
+
+def _first_points(archive: bytes) -> tarfile.TarInfo:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        for member in files:
+            if member.name.endswith(POINTS):
+                return member
+    raise NotApplicable("the shard holds no file of points")
 
 
 def _flip(file: bytes, seed: int) -> bytes:

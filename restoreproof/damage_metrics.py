@@ -11,6 +11,7 @@ from restoreproof.damage_kinds import Damage, Layer, Subject
 
 FIRST, SECOND = frozenset({"influxdb"}), frozenset({"influxdb2"})
 PORTABLE, METADATA = "portable.tar", "metadata.json"
+EXPIRING = "points about to expire"
 SHARD, EXPORTED = ".tar.zst", ".lines.zst"
 
 
@@ -74,6 +75,8 @@ def _in_metadata(subject: Subject, change: Callable[[dict[str, Any]], None]) -> 
 
 def _in_shard(change: Change, told: str) -> Callable[[Subject], str]:
     def damage(subject: Subject) -> str:
+        if any(item.kind == EXPIRING for item in subject.fingerprint.items):
+            raise NotApplicable("points that retention may have taken away in the meantime")
         names = {one.name for one in subject.manifest.artifacts}
         shards = [
             one

@@ -11,8 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from restoreproof import damage_influxdb
+from restoreproof.damage import NotApplicable
 from restoreproof.engines.influxdb2_backup import Shard, _parts, _read_archive, shards_of
 from restoreproof.engines.influxdb2_client import Influx2Refused
+from restoreproof.engines.influxdb2_configuration import passed_over
 from restoreproof.engines.influxdb2_content import Bucket, Windows, _dotted, flux_text
 from restoreproof.engines.influxdb2_lines import exported, imported
 from restoreproof.engines.influxdb2_points import nanoseconds, tally
@@ -184,6 +187,23 @@ def test_an_archive_is_read_while_it_is_stored() -> None:
     assert _read_archive(answer(content), Sink(), SHARD) == (digest, True)
 
 
+def test_damage_to_a_shard_is_done_to_its_points() -> None:
+    """Half an archive can hold all that there is: it breaks off within a file of points."""
+    whole = archive("000000001-000000001.tsm", "fields.idx")
+    with tarfile.open(fileobj=io.BytesIO(whole)) as files:
+        points = files.getmember("000000001-000000001.tsm")
+    broken = damage_influxdb.truncate(whole)
+    assert points.offset_data <= len(broken) < points.offset_data + points.size
+    assert whole.startswith(broken)
+    for damage in (
+        damage_influxdb.truncate,
+        damage_influxdb.cut_points,
+        damage_influxdb.drop_points,
+    ):
+        with pytest.raises(NotApplicable):
+            damage(archive("fields.idx"))
+
+
 def test_what_was_deleted_is_noticed() -> None:
     """A file that names what was deleted is one that no restore heeds."""
     content = archive("a/1.tombstone", "a/1.tsm")
@@ -271,3 +291,28 @@ def test_a_database_is_given_as_it_is() -> None:
     content = b"SQLite format 3\0" + bytes(100)
     chunks = iter([content[:3], b"", content[3:20], content[20:]])
     assert b"".join(as_sqlite(chunks)) == content
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "made", "expected"),
+    [
+        ("/c/config.toml", 'queue = 10\nlog-level = "warn"', "queue: 10", ()),
+        ("/c/config.toml", "Query-Concurrency = '10'", "query-concurrency: 10", ()),
+        ("/c/config.toml", "size = '1g'", "size: 1000000000", ()),
+        ("/c/config.toml", "size = '1x'", "size: 1024", ("size is no number, and taken for 1024",)),
+        ("/c/config.json", '{"size": [1]}', "size: 0", ("size is no number, and taken for 0",)),
+        ("/c/config.yml", "hardening-enabled: yes", "hardening-enabled: true", ()),
+        ("/c/config.toml", "on = 1", "on: false", ("on is taken for false",)),
+        ("/c/config.yaml", "every: 1h", "every: 1h0m0s", ()),
+        ("/c/config.yaml", "every: soon", "every: 30m0s",
+         ("every is no length of time, and taken for 30m0s",)),
+        ("/c/config.yaml", "no-such-key: soon", "every: 30m0s", ()),
+        ("/c/config.toml", "what only influxd reads", "every: 30m0s", ()),
+        ("/c/config.yaml", "", "every: 30m0s", ()),
+    ],
+)  # fmt: skip
+def test_what_influxd_takes_for_something_else_is_told(
+    path: str, content: str, made: str, expected: tuple[str, ...]
+) -> None:
+    """Numbers, switches and lengths of time that it could not read; no value is told."""
+    assert passed_over(path, content.encode(), made) == expected

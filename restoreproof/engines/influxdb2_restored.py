@@ -157,17 +157,20 @@ class RestoredInfluxDB2(Restored):
     def write_and_read(self) -> bool:
         """Write a point into a new bucket and read it back."""
         with self._asking("the restored server takes no writes"):
-            organization = self.client.listed("/api/v2/orgs", "orgs")[0]["id"]
+            found = self.client.listed("/api/v2/orgs", "orgs")
+            if not found:
+                raise RestoreFailed("the restored server has no organization to write for")
+            organization = found[0]["id"]
             wanted = {"orgID": organization, "name": f"{OURS}_{secrets.token_hex(4)}"}
             made = self.client.post("/api/v2/buckets", wanted)
             try:
                 self.client.write(organization, made["id"], [b"probe value=1i 1"])
                 bucket = Bucket(made["id"], made["name"], "", organization, None)
                 with self.client.flux(organization, bucket.points(*EVER)) as answer:
-                    found = tally(answer)
+                    seen = tally(answer)
             finally:
                 self.client.delete(f"/api/v2/buckets/{made['id']}")
-        return [(name, seen.values) for name, seen in found.items()] == [("probe", 1)]
+        return [(name, one.values) for name, one in seen.items()] == [("probe", 1)]
 
     def check_metadata(self, expected: Fingerprint, comparison: Comparisons) -> MetadataCheck:
         """Compare what surrounds the points: organizations, buckets, tasks, tokens and the like."""

@@ -44,12 +44,18 @@ far v=1i 4102444800000000000
 odd\ na\,me,with\ space=a\ b\,c\=d,empty\ tag=x fie\ ld="v" 1500000000000000000
 same,h=x a=1i 1600000000000000000
 same,h=y a=1i 1600000000000000000
+ulp v=1.5 1600000000000000000
+zero v=-0.0 1600000000000000000
+nano v=1i 1600000000000000001
+big v=9007199254740993i 1600000000000000000
+unsigned v=18446744073709551615u 1600000000000000000
 """
 LINES = 'lines text="one\ntwo\r\n\nfour" 1600000000000000009'
 MANY = "\n".join(
     f"series,n={number % 20} v={number * 1.1},w={number}i {1600000000 + number * 60}000000000"
     for number in range(4000)
 )
+CONFIGURED, CONFIGURATION = "/etc/influxdb2/config.toml", b'log-level = "error"\n'
 TASK = 'option task = {name: "a mean", every: 1h}\nfrom(bucket: "torture") |> range(start: -1h)'
 
 
@@ -66,6 +72,7 @@ class InfluxDB2Torture(Source):
 
     def __init__(self, container: DockerContainer, image: images.Image) -> None:
         self.image = image
+        self.container = str(container.get_wrapped_container().name)
         host, port = address(container, 8086)
         self.url = f"http://{host}:{port}"
         self.client = Influx2Client(self.url)
@@ -104,9 +111,13 @@ class InfluxDB2Torture(Source):
                    "retention_policy": "autogen"}  # fmt: skip
         post("/api/v2/dbrps", mapping)
         post("/api/v2/orgs", {"name": "another"})
+        post("/api/v2/users", {"name": "somebody"})
+        self.client.change(f"/api/v2/orgs/{home}/secrets", {"a key": SECRET})
         rights = [{"action": "read", "resource": {"type": "buckets", "id": bucket, "orgID": home}}]
         reader = {"orgID": home, "description": "a reader", "permissions": rights}
         os.environ[POWERLESS] = post("/api/v2/authorizations", reader)["token"]
+        post("/api/v2/authorizations", reader | {"description": "another reader"})
+        post("/private/legacy/authorizations", reader | {"token": "of 1.x", "description": "v1"})
 
     def bucket(self, name: str) -> Bucket:
         """A bucket of ours by its name."""
@@ -176,6 +187,8 @@ def source(_place: Path) -> Iterator[InfluxDB2Torture]:
     except ImageUnavailable as missing:
         pytest.skip(str(missing))
     container = DockerContainer(image.reference)
+    container.with_copy_into_container(CONFIGURATION, CONFIGURED)
+    container.with_env("INFLUXD_CONFIG_PATH", CONFIGURED)
     publish(container, (8086,), Sandboxes("contract").labels("source"))
     with container:
         torture = InfluxDB2Torture(container, image)
