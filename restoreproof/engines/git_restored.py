@@ -12,7 +12,7 @@ from git.exc import GitCommandError
 from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
 from restoreproof.engines.git_ansible import Answers, ask_ansible
 from restoreproof.engines.git_backup import OUTSIDE
-from restoreproof.engines.git_command import run_git, words
+from restoreproof.engines.git_command import lines_of, run_git, shown, words
 from restoreproof.engines.git_fingerprint import fingerprint
 from restoreproof.engines.git_heartbeat import newest_restored
 from restoreproof.engines.git_layout import Layout, layout
@@ -218,7 +218,7 @@ class RestoredGit(Restored):
         """
         assert isinstance(context.source, GitSource)
         listed = self.git("for-each-ref", "--format=%(objecttype) %(objectname) %(refname:short)")
-        named = [tuple(line.split(" ", 2)) for line in listed.splitlines()]
+        named = [tuple(shown(line).split(" ", 2)) for line in lines_of(listed)]
         named += [("commit", commit, commit[:12]) for commit in commits]
         with self._reading() as objects:
             found = {

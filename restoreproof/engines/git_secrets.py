@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from restoreproof.engines.git_command import shown
 from restoreproof.engines.git_layout import MOST_BYTES
 from restoreproof.engines.git_versions import LINK, SUBMODULE, File, Objects
 
@@ -101,12 +102,12 @@ def plaintext_in(content: bytes, path: str, inventories: Sequence[str]) -> Itera
     """Secrets in plain text in one file."""
     if content.startswith(VAULT) or b"\0" in content[:8000]:
         return
-    text, shown = content.decode(errors="replace"), _shown(path)
+    text, place = content.decode(errors="replace"), shown(path)
     for line, what in _keys(text):
-        yield Plaintext(shown, line, what)
+        yield Plaintext(place, line, what)
     if _holds_variables(path, inventories):
         for line, what in _passwords(text):
-            yield Plaintext(shown, line, what)
+            yield Plaintext(place, line, what)
 
 
 def _keys(text: str) -> Iterator[tuple[int, str]]:
@@ -152,7 +153,3 @@ def _holds_variables(path: str, inventories: Sequence[str]) -> bool:
     if VARIABLES.intersection(folders) or name.partition(".")[0] in VARIABLES:
         return True
     return any(path == one or path.startswith(f"{one.rstrip('/')}/") for one in inventories)
-
-
-def _shown(path: str) -> str:
-    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
