@@ -33,7 +33,9 @@ class References(BaseModel):
     def of(cls, repository: Path) -> Self:
         """Read them. Raise GitCommandError."""
         object_format = run_git(["rev-parse", "--show-object-format"], repository).strip()
-        head = (repository / "HEAD").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
+        head = (
+            (repository / "HEAD").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
+        )
         listed = run_git(["for-each-ref", "--format=%(objectname) %(refname)"], repository)
         pairs = (shown(line).split(" ", 1) for line in lines_of(listed))
         return cls(

@@ -15,6 +15,7 @@ from restoreproof.engines.git_layout import MOST_BYTES
 from restoreproof.engines.git_versions import LINK, SUBMODULE, File, Objects
 
 VAULT = b"$ANSIBLE_VAULT;"
+UNENCRYPTED = "not under ansible-vault, as source.encrypted wants it"
 INLINE_VAULT = re.compile(rb"(?m):\s*!vault\b")
 PRIVATE_KEY = re.compile(
     r"-----BEGIN (?P<kind>[A-Z ]*)PRIVATE KEY(?: BLOCK)?-----"
@@ -71,10 +72,15 @@ class SecretsSeen:
 
 
 def look_for_secrets(
-    objects: Objects, files: Mapping[str, File], inventories: Sequence[str], allowed: Sequence[str]
+    objects: Objects,
+    files: Mapping[str, File],
+    inventories: Sequence[str],
+    allowed: Sequence[str],
+    wanted: Sequence[str] = (),
 ) -> SecretsSeen:
     """Look through all files of a version; ``allowed`` are patterns of paths that are passed over.
 
+    Files that patterns of ``wanted`` name are secrets as a whole where they are not encrypted.
     Raise RestoreFailed if one cannot be read.
     """
     looked_at, encrypted, found = 0, 0, list[Plaintext]()
@@ -85,6 +91,9 @@ def look_for_secrets(
         content = objects.content(file.identifier, most=MOST_BYTES)
         if content.startswith(VAULT):
             encrypted += 1
+            continue
+        if any(fnmatchcase(path, one) for one in wanted):
+            found.append(Plaintext(shown(path), 1, UNENCRYPTED))
             continue
         encrypted += bool(INLINE_VAULT.search(content))
         found += plaintext_in(content, path, inventories)
