@@ -145,7 +145,7 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     made = Repository(tmp_path)
     made.commit({"site.yml": "- hosts: a\n"})
     backups = [made.store()]
-    odd, work = b"caf\xe9\xe2\x80\xa8x\xc2\x85", os.fsencode(made.path)
+    odd, work = b"side-\xe9\xe2\x80\xa8x\xc2\x85", os.fsencode(made.path)
     for name, content in ((odd, b"x"), (odd + b".yml", b"- hosts: a\n"), (b"a\nb", b"x")):
         Path(os.fsdecode(work + b"/" + name)).write_bytes(content)
     made.git("add", "--all")
@@ -160,7 +160,7 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
     subprocess.run([*in_work, b"branch", b"-D", odd], check=True)
     backups.append(made.store(backups[-1]))
 
-    name = "refs/heads/caf\\xe9\u2028x\x85"
+    name = "refs/heads/side-\\xe9\u2028x\x85"
     for backup, there in zip(backups, (False, True, True, False), strict=True):
         with made.restored(backup) as restored:
             assert (name in restored.references().names) is there
