@@ -66,13 +66,18 @@ def record(declaration: Declaration, question: Question, answer: Answer) -> Chec
         backup=question.backup or None,
         verdict=verdict,
         examined=answer.observation.examined,
-        expected=redact(answer.observation.expected),
-        seen=redact(answer.observation.seen),
-        remedy=redact(answer.observation.remedy),
-        reason=redact(reason),
+        expected=_told(answer.observation.expected),
+        seen=_told(answer.observation.seen),
+        remedy=_told(answer.observation.remedy),
+        reason=_told(reason),
         proves=declaration.proves,
         duration=answer.duration,
     )
+
+
+def _told(text: str) -> str:
+    """Without secrets, and names of any bytes spelt so that every reader takes them."""
+    return redact(text).encode(errors="backslashreplace").decode()
 
 
 def questions(

@@ -95,11 +95,14 @@ class Runner:
     ) -> Ran:
         """Run the command of a kind to its end; ``fills`` are folders that it may fill.
 
+        It is ended before it takes the last of their disk, or of the store's where that had room.
         With a ``home`` it finds that in the place of this user's. Raise UserError if it cannot
         be started.
         """
         known = {"store": self.store, **variables}
         environment = self._environment(known, time)
+        store = self.store_folder
+        shared = [store] if store is not None and not _filled(store) else []
         if home is not None:
             environment = {"HOME": str(home), **environment}
         try:
@@ -108,7 +111,7 @@ class Runner:
                 folder=self.work_folder,
                 environment=environment,
                 limit=self.commands.limits.time,
-                stop=lambda: self._too_much(fills),
+                stop=lambda: self._too_much(fills) or next(filter(None, map(_filled, shared)), ""),
                 tell=lambda line: self.tell(f"{self.component} {kind}: {line}"),
             )
         except KeyError as error:
@@ -130,9 +133,8 @@ class Runner:
                 continue
             if most is not None and used_bytes(folder) > most:
                 return f"ended because it wrote more than {most:,} bytes"
-            free = shutil.disk_usage(folder).free
-            if free < LEAST_FREE_BYTES:
-                return f"ended because it filled the disk: {free:,} bytes were left"
+            if problem := _filled(folder):
+                return problem
         return ""
 
     def _environment(self, known: Mapping[str, str], time: datetime | None) -> dict[str, str]:
@@ -164,6 +166,16 @@ class Runner:
             words = checked.stderr.strip().rpartition(": ")[2] or "it ends too early"
             what = f"commands.{kind} is no line of sh: {words}"
             raise UserError(what, where=self._where, mend="correct its quotes and brackets")
+
+
+def _filled(folder: Path) -> str:
+    """Why a command has to be ended for the sake of a folder's disk; empty if there is room."""
+    free = shutil.disk_usage(folder).free if folder.exists() else LEAST_FREE_BYTES
+    return (
+        f"ended because it filled the disk: {free:,} bytes were left"
+        if free < LEAST_FREE_BYTES
+        else ""
+    )
 
 
 def _programs(command: Command) -> list[str]:

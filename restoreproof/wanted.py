@@ -60,6 +60,11 @@ class Wanted:
         return bool(getattr(self.component.source, "signers", ""))
 
     @property
+    def keeps_vault_passwords(self) -> bool:
+        """Whether the policy names passwords that are kept for what Ansible encrypted."""
+        return bool(getattr(self.component.source, "vault_passwords", ()))
+
+    @property
     def plans_audits(self) -> bool:
         """Whether the policy says when audits run."""
         return self.audits.schedule is not None

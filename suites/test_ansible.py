@@ -207,6 +207,39 @@ def test_signatures_are_good(restored, audited, seed, observe):
         pytest.skip(f"by keys that source.signers does not name: {', '.join(found.unknown[:8])}")
 
 
+@pytest.mark.check(
+    "GIT-012",
+    severity="critical",
+    engine="git",
+    when="keeps_vault_passwords",
+    only="newest",
+    proves=("configuration",),
+)
+def test_what_is_encrypted_can_be_opened(restored, audited, observe):
+    """What ansible-vault encrypted can be opened with a password that the policy names.
+
+    Every file and value under vault in the newest version is tried: without its password it is
+    backed up and lost all the same. Nothing is decrypted by that.
+    """
+    if not restored.has_commit:
+        # An empty repository is legitimate and holds nothing that could be judged: unproven.
+        pytest.skip(NO_VERSION)
+    found = restored.vaulted(audited.context)
+    if not found.examined:
+        # Passwords were promised to open something, and there is nothing: that is no pass.
+        pytest.skip("nothing is under ansible-vault in the newest version")
+    more = f" and {len(found.closed) - 10} more" if len(found.closed) > 10 else ""
+    observe(
+        examined=found.examined,
+        expected="a password of source.vault_passwords for every file and value under vault",
+        seen=f"opened by none: {', '.join(found.closed[:10])}{more}"
+        if found.closed
+        else f"all {found.examined} can be opened",
+        remedy="find the password and name it; or encrypt anew what can still be had",
+    )
+    assert not found.closed
+
+
 def _before(past):
     shown = [f"{one} at {commit[:12]}" for one, commit in past.plaintext.items()]
     more = f"; and {len(shown) - 5} more" if len(shown) > 5 else ""

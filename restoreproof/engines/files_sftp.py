@@ -189,6 +189,10 @@ def _refused(error: paramiko.SSHException, host: str, where: str) -> SourceUnava
             f" `ssh-keyscan {host}`, and put the line into source.sftp.known_hosts"
         )
         return SourceUnavailable(f"the host key of {host} is not known", where=where, mend=mend)
+    if words == "Invalid key":
+        # What paramiko says of a key that comes out wrong.
+        mend = "correct source.sftp.passphrase, or key_file"
+        return SourceUnavailable("the passphrase does not open the key", where=where, mend=mend)
     mend = "correct source.sftp in the policy"
     return SourceUnavailable(f"{host} over SSH: {words}", where=where, mend=mend)
 

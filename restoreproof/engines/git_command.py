@@ -80,6 +80,23 @@ def _started(arguments: Sequence[str], repository: Path, istream: IO[bytes] | in
     )
 
 
+def lines_of(told: str) -> list[str]:
+    """Its lines as git ends them: names may hold other signs that part lines."""
+    return [line for line in told.split("\n") if line]
+
+
+def shown(name: str) -> str:
+    """A name of any bytes as text: what is no UTF-8 is spelt out with backslashes."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def meant(name: str) -> str:
+    """What was shown of a reference's name, which holds no backslash by itself, as git takes it."""
+    spelt = re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode()),
+                   name.encode(errors="surrogateescape"))  # fmt: skip
+    return spelt.decode(errors="surrogateescape")
+
+
 def words(error: GitCommandError) -> str:
     """Git's own words, without the command line and without passwords in URLs."""
     text = str(error.stderr or error.stdout or f"exit code {error.status}")

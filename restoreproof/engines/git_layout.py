@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from restoreproof.engines.git_command import shown
 from restoreproof.engines.git_versions import LINK, SUBMODULE, File, Objects
 from restoreproof.outcomes import RestoreFailed
 
@@ -85,7 +86,11 @@ def _playbooks(objects: Objects, files: Mapping[str, File]) -> list[str]:
     return [
         path
         for path in known
-        if path.endswith(YAML) and path.count("/") <= 1 and _is_playbook(objects, files[path])
+        # A name that is no text cannot be given to a command in a container.
+        if path.endswith(YAML)
+        and path.count("/") <= 1
+        and shown(path) == path
+        and _is_playbook(objects, files[path])
     ]
 
 

@@ -15,6 +15,8 @@ from restoreproof.engines.git_secrets import Plaintext, is_looked_at, plaintext_
 from restoreproof.engines.git_versions import File, Objects
 
 MOST_CONTENTS, LARGEST_BYTES, MOST_BYTES = 20_000, 1024**2, 512 * 1024**2
+# A few objects can name more changes than any history has.
+MOST_CHANGES = 1_000_000
 COMMIT = "commit "
 HISTORY = (
     "log", "--all", "--raw", "-z", "--no-renames", "--no-abbrev", "--diff-merges=first-parent",
@@ -54,15 +56,15 @@ def look_back(
     candidates: dict[tuple[str, str], str] = {}
     whole = True
     with closing(_brought(repository)) as brought:
-        for commit, file in brought:
-            path = file.path.decode(errors="surrogateescape")
-            same = path in newest and newest[path].identifier == file.identifier
-            if same or not is_looked_at(file, path, allowed):
-                continue
-            if len(candidates) == MOST_CONTENTS:
+        for number, (commit, file) in enumerate(brought):
+            if number == MOST_CHANGES or len(candidates) == MOST_CONTENTS:
                 whole = False
                 break
-            candidates.setdefault((file.identifier, path), commit)
+            path = file.path.decode(errors="surrogateescape")
+            same = path in newest and newest[path].identifier == file.identifier
+            gone = not file.identifier.strip("0")
+            if not same and not gone and is_looked_at(file, path, allowed):
+                candidates.setdefault((file.identifier, path), commit)
     looked_at, left = 0, MOST_BYTES
     sizes = _sizes(repository, [identifier for identifier, _ in candidates])
     for ((identifier, path), commit), size in zip(candidates.items(), sizes, strict=True):
@@ -79,15 +81,16 @@ def look_back(
 
 
 def _brought(repository: Path) -> Generator[tuple[str, File]]:
-    """Every content that a commit brought, with the commit, the newest first."""
+    """Every content that a commit brought, with the commit, the newest first.
+
+    What it took away has a name of zeros.
+    """
     commit, about = "", ""
     for word in _words(repository):
         if about:
             _, mode, _, identifier, _ = about.split(" ")
             about = ""
-            # What a commit took away has no content any more.
-            if identifier.strip("0"):
-                yield commit, File(word, mode, identifier)
+            yield commit, File(word, mode, identifier)
         elif word.startswith((b":", b"\n:")):
             about = word.decode()
         else:

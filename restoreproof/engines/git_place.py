@@ -14,7 +14,7 @@ from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.git_command import run_git, words
 from restoreproof.errors import SourceUnavailable
 from restoreproof.redaction import remember
-from restoreproof.references import SourceModel
+from restoreproof.references import Secret, SourceModel
 
 PASSWORD_VARIABLE = "RESTOREPROOF_GIT_PASSWORD"  # noqa: S105  # the name of a variable
 CREDENTIAL_HELPER = f'!f() {{ printf "password=%s\\n" "${PASSWORD_VARIABLE}"; }}; f'
@@ -49,7 +49,8 @@ class GitSource(SourceModel):
     ``paths`` maps playbook, inventory and configuration to a file or folder in the repository.
     ``signers`` is a file: ssh's allowed signers, or armoured OpenPGP keys. ``changed_by_hand``
     are patterns of references that people may delete, move or rewrite, ``plaintext_allowed``
-    those of files in which secrets in plain text are none.
+    those of files in which secrets in plain text are none, ``encrypted`` those of files that have
+    to be under ansible-vault. ``vault_passwords`` are those that are kept to open such files.
     """
 
     repository: str
@@ -60,6 +61,8 @@ class GitSource(SourceModel):
     signers: str = ""
     changed_by_hand: tuple[str, ...] = ()
     plaintext_allowed: tuple[str, ...] = ()
+    encrypted: tuple[str, ...] = ()
+    vault_passwords: tuple[Secret, ...] = ()
 
     @property
     def files(self) -> Mapping[str, str]:

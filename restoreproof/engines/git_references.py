@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from restoreproof.engines.git_command import output_of, run_git
+from restoreproof.engines.git_command import lines_of, meant, output_of, run_git, shown
 from restoreproof.fingerprint import Fingerprint, Item
 from restoreproof.outcomes import RestoreFailed
 
@@ -17,7 +17,7 @@ TAGS = "refs/tags/"
 
 
 class References(BaseModel):
-    """All references by full name with the objects that they name.
+    """All references by full name, as it is shown, with the objects that they name.
 
     ``head`` is the name that HEAD stands for, also if no commit is there yet, or the commit at
     which it is detached. ``object_format`` is sha1 or sha256.
@@ -33,12 +33,14 @@ class References(BaseModel):
     def of(cls, repository: Path) -> Self:
         """Read them. Raise GitCommandError."""
         object_format = run_git(["rev-parse", "--show-object-format"], repository).strip()
-        head = (repository / "HEAD").read_text(encoding="utf-8", errors="surrogateescape").strip()
+        head = (
+            (repository / "HEAD").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
+        )
         listed = run_git(["for-each-ref", "--format=%(objectname) %(refname)"], repository)
-        pairs = (line.split(" ", 1) for line in listed.splitlines())
+        pairs = (shown(line).split(" ", 1) for line in lines_of(listed))
         return cls(
             object_format=object_format,
-            head=head.removeprefix("ref: "),
+            head=shown(head.removeprefix("ref: ")),
             names={name: target for target, name in pairs},
         )
 
@@ -70,16 +72,16 @@ class References(BaseModel):
     def put(self, repository: Path) -> None:
         """Make them the repository's references, and no others. Raise GitCommandError."""
         there = References.of(repository).names
-        lines = [f"delete {name}" for name in there if name not in self.names]
+        lines = [f"delete {meant(name)}" for name in there if name not in self.names]
         lines += [
-            f"update {name} {target}"
+            f"update {meant(name)} {target}"
             for name, target in self.names.items()
             if there.get(name) != target
         ]
         for _ in output_of(["update-ref", "--no-deref", "--stdin"], repository, lines):
             pass
         if self.head.startswith("refs/"):
-            run_git(["symbolic-ref", "HEAD", self.head], repository)
+            run_git(["symbolic-ref", "HEAD", meant(self.head)], repository)
         else:
             run_git(["update-ref", "--no-deref", "HEAD", self.head], repository)
 
@@ -90,8 +92,8 @@ def reference_items(repository: Path, head: str) -> list[Item]:
         ["for-each-ref", "--format=%(objectname) %(objecttype) %(refname)"], repository
     )
     items = [Item(kind=DEFAULT_BRANCH, name="HEAD", digest=head)]
-    for line in listed.splitlines():
-        target, kind, name = line.split(" ", 2)
+    for line in lines_of(listed):
+        target, kind, name = shown(line).split(" ", 2)
         items.append(Item(kind=KIND, name=name, digest=f"{kind}:{target}"))
     return items
 

@@ -12,7 +12,7 @@ from git.exc import GitCommandError
 from restoreproof.engines.contract import BackupToRestore, Parts, Restored, SourceContext
 from restoreproof.engines.git_ansible import Answers, ask_ansible
 from restoreproof.engines.git_backup import OUTSIDE
-from restoreproof.engines.git_command import run_git, words
+from restoreproof.engines.git_command import lines_of, run_git, shown, words
 from restoreproof.engines.git_fingerprint import fingerprint
 from restoreproof.engines.git_heartbeat import newest_restored
 from restoreproof.engines.git_layout import Layout, layout
@@ -23,6 +23,7 @@ from restoreproof.engines.git_references import References
 from restoreproof.engines.git_secrets import SecretsSeen, look_for_secrets
 from restoreproof.engines.git_signatures import Signatures, signed, verify
 from restoreproof.engines.git_stored import VERSIONS, put_back
+from restoreproof.engines.git_vaulted import Vaulted, try_passwords
 from restoreproof.engines.git_versions import Objects, Version, has_commit, reading
 from restoreproof.fingerprint import Fingerprint
 from restoreproof.images import Image
@@ -179,7 +180,8 @@ class RestoredGit(Restored):
         with self._reading() as objects:
             found = layout(objects, self._head_tree(objects), source.paths)
             inventories = found.found.get("inventory", ())
-            return look_for_secrets(objects, found.files, inventories, source.plaintext_allowed)
+            patterns = source.plaintext_allowed, source.encrypted
+            return look_for_secrets(objects, found.files, inventories, *patterns)
 
     def past_secrets(self, source: SourceModel, newest: SecretsSeen) -> PastSecrets:
         """Secrets that only older versions and other branches hold in plain text.
@@ -205,6 +207,17 @@ class RestoredGit(Restored):
                 )
         return _looked_back[question]
 
+    def vaulted(self, context: SourceContext) -> Vaulted:
+        """Try the passwords that are kept for what the newest version holds encrypted.
+
+        Raise RestoreFailed or SecretMissing.
+        """
+        assert isinstance(context.source, GitSource)
+        passwords = [context.secret(one) for one in context.source.vault_passwords]
+        with self._reading() as objects:
+            found = layout(objects, self._head_tree(objects), context.source.paths)
+            return try_passwords(objects, found.files, passwords)
+
     def losses(self, earlier: Sequence[BackupToRestore], source: SourceModel) -> Losses:
         """What earlier backups had and this one has not. Raise RestoreFailed."""
         assert isinstance(source, GitSource)
@@ -218,7 +231,7 @@ class RestoredGit(Restored):
         """
         assert isinstance(context.source, GitSource)
         listed = self.git("for-each-ref", "--format=%(objecttype) %(objectname) %(refname:short)")
-        named = [tuple(line.split(" ", 2)) for line in listed.splitlines()]
+        named = [tuple(shown(line).split(" ", 2)) for line in lines_of(listed)]
         named += [("commit", commit, commit[:12]) for commit in commits]
         with self._reading() as objects:
             found = {

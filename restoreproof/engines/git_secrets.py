@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from restoreproof.engines.git_command import shown
 from restoreproof.engines.git_layout import MOST_BYTES
 from restoreproof.engines.git_versions import LINK, SUBMODULE, File, Objects
 
 VAULT = b"$ANSIBLE_VAULT;"
+UNENCRYPTED = "not under ansible-vault, as source.encrypted wants it"
 INLINE_VAULT = re.compile(rb"(?m):\s*!vault\b")
 PRIVATE_KEY = re.compile(
     r"-----BEGIN (?P<kind>[A-Z ]*)PRIVATE KEY(?: BLOCK)?-----"
@@ -70,10 +72,15 @@ class SecretsSeen:
 
 
 def look_for_secrets(
-    objects: Objects, files: Mapping[str, File], inventories: Sequence[str], allowed: Sequence[str]
+    objects: Objects,
+    files: Mapping[str, File],
+    inventories: Sequence[str],
+    allowed: Sequence[str],
+    wanted: Sequence[str] = (),
 ) -> SecretsSeen:
     """Look through all files of a version; ``allowed`` are patterns of paths that are passed over.
 
+    Files that patterns of ``wanted`` name are secrets as a whole where they are not encrypted.
     Raise RestoreFailed if one cannot be read.
     """
     looked_at, encrypted, found = 0, 0, list[Plaintext]()
@@ -84,6 +91,9 @@ def look_for_secrets(
         content = objects.content(file.identifier, most=MOST_BYTES)
         if content.startswith(VAULT):
             encrypted += 1
+            continue
+        if any(fnmatchcase(path, one) for one in wanted):
+            found.append(Plaintext(shown(path), 1, UNENCRYPTED))
             continue
         encrypted += bool(INLINE_VAULT.search(content))
         found += plaintext_in(content, path, inventories)
@@ -101,12 +111,12 @@ def plaintext_in(content: bytes, path: str, inventories: Sequence[str]) -> Itera
     """Secrets in plain text in one file."""
     if content.startswith(VAULT) or b"\0" in content[:8000]:
         return
-    text, shown = content.decode(errors="replace"), _shown(path)
+    text, place = content.decode(errors="replace"), shown(path)
     for line, what in _keys(text):
-        yield Plaintext(shown, line, what)
+        yield Plaintext(place, line, what)
     if _holds_variables(path, inventories):
         for line, what in _passwords(text):
-            yield Plaintext(shown, line, what)
+            yield Plaintext(place, line, what)
 
 
 def _keys(text: str) -> Iterator[tuple[int, str]]:
@@ -152,7 +162,3 @@ def _holds_variables(path: str, inventories: Sequence[str]) -> bool:
     if VARIABLES.intersection(folders) or name.partition(".")[0] in VARIABLES:
         return True
     return any(path == one or path.startswith(f"{one.rstrip('/')}/") for one in inventories)
-
-
-def _shown(path: str) -> str:
-    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -7,7 +7,7 @@ from pathlib import Path
 from git.exc import GitCommandError
 
 from restoreproof.engines.contract import BackupToRestore
-from restoreproof.engines.git_command import run_git, words
+from restoreproof.engines.git_command import lines_of, run_git, shown, words
 from restoreproof.engines.git_references import References
 from restoreproof.outcomes import RestoreFailed
 
@@ -46,5 +46,5 @@ def _unbundle(backup: BackupToRestore, repository: Path) -> Mapping[str, str]:
     run_git(["bundle", "verify", "--quiet", str(bundle)], repository)
     told = run_git(["bundle", "unbundle", str(bundle)], repository)
     bundle.unlink()
-    pairs = (line.split(" ", 1) for line in told.splitlines())
+    pairs = (shown(line).split(" ", 1) for line in lines_of(told))
     return {name: target for target, name in pairs if name != "HEAD"}

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from git.exc import GitCommandError
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from restoreproof.engines.git_command import run_git
+from restoreproof.engines.git_command import run_git, shown
 from restoreproof.engines.git_versions import SUBMODULE
 
 OVER_SSH = re.compile(r"(?:[^/@]+@)?(?P<host>[^/:]+):(?P<path>.*)")
@@ -42,7 +42,7 @@ def submodules(repository: Path, location: str) -> tuple[Submodule, ...]:
         mode, _, commit = about.split()
         if mode == SUBMODULE:
             place = _resolved(places.get(path, ""), location)
-            found.append(Submodule(path=path, commit=commit, location=place))
+            found.append(Submodule(path=shown(path), commit=commit, location=shown(place)))
     return tuple(found)
 
 

@@ -13,7 +13,7 @@ from typing import IO
 
 from git.exc import GitCommandError
 
-from restoreproof.engines.git_command import CHUNK_BYTES, output_of, run_git, talking
+from restoreproof.engines.git_command import CHUNK_BYTES, output_of, run_git, shown, talking
 from restoreproof.outcomes import RestoreFailed
 
 TREE, LINK, SUBMODULE = "40000", "120000", "160000"
@@ -157,9 +157,9 @@ def outside(repository: Path, object_format: str) -> Mapping[str, tuple[str, ...
             about, path = line.split("\t", 1)
             mode, _, identifier, size = about.split()
             if mode == SUBMODULE:
-                submodules.append(path)
+                submodules.append(shown(path))
             elif mode != LINK and _is_pointer(objects, identifier, int(size)):
-                pointers.append(path)
+                pointers.append(shown(path))
     found = {SUBMODULES: tuple(submodules), LARGE_FILES: tuple(pointers)}
     return {kind: paths for kind, paths in found.items() if paths}
 

@@ -110,8 +110,11 @@ def test_a_password_lets_in(place: Place, tmp_path: Path, monkeypatch: pytest.Mo
     assert SECRET not in str(caught.value)
 
 
-def test_a_machine_that_is_not_known_or_refuses_is_told(place: Place, server: Server) -> None:
+def test_a_machine_that_is_not_known_or_refuses_is_told(
+    place: Place, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Host key unknown or another one, wrong user, key or passphrase: one line with its mend."""
+    monkeypatch.setenv("OTHER_PASSWORD", "another-passphrase")
     unknown, other = server.folder / "nobody", server.folder / "other"
     unknown.write_text("")
     host, kind, _ = server.known_hosts.read_text().split(" ", 2)
@@ -123,6 +126,7 @@ def test_a_machine_that_is_not_known_or_refuses_is_told(place: Place, server: Se
         ({"known_hosts": "/nowhere/at-all"}, "/nowhere/at-all cannot be read", "known_hosts"),
         ({"user": "root"}, "root is refused by 127.0.0.1", "correct user"),
         ({"passphrase": None}, "is locked", "give source.sftp.passphrase"),
+        ({"passphrase": "${OTHER_PASSWORD}"}, "passphrase", "source.sftp.passphrase"),
         ({"key_file": "/nowhere/key"}, "/nowhere/key: No such file", "key_file"),
         ({"port": 1}, "port 1 does not answer", "correct host and port"),
     ):

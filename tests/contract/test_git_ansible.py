@@ -112,6 +112,21 @@ def test_what_is_wrong_and_what_is_lacking(
     assert SECRET not in str(answers)
 
 
+def test_what_nobody_merged_is_seen(ansible: Image, tmp_path: Path) -> None:
+    """The marks of a conflict in a playbook and in variables are faults of both."""
+    marks = "<<<<<<< HEAD\n{0}\n=======\n{0}\n>>>>>>> other\n"
+    files = {
+        "hosts": "a\n",
+        "site.yml": marks.format("- hosts: all"),
+        "group_vars/all.yml": marks.format("port: 80"),
+    }
+    answers = _asked(tmp_path, ansible, files)
+
+    assert answers is not None
+    assert "syntax error" in answers.playbook.fault
+    assert "group_vars/all.yml" in answers.inventory.fault
+
+
 def test_an_inventory_that_asks_elsewhere(ansible: Image, tmp_path: Path) -> None:
     """A script that has no network here is no fault."""
     script = (

@@ -15,6 +15,26 @@ from restoreproof.engines.git_stored import BUNDLE
 from restoreproof.vault import StoredBackup
 
 PASSWORD = "s3cr3t-Of-The-Estate"
+# Made by ansible-vault 2.14 with the password "correct horse".
+VAULT_FILE = """\
+$ANSIBLE_VAULT;1.1;AES256
+30623566343632613061633330313831333063306335323464636638353761626462393337633436
+3531346434646432656431633834376332396638313338360a333335626563393430653833323063
+31393365346161383662303539316432613035383530613962373035363665366534356461663335
+6635386130616131320a326336663231633131633334383863313232616635616262336361663666
+3530
+"""
+VAULT_VALUE = """\
+user: app
+key: !vault |
+          $ANSIBLE_VAULT;1.2;AES256;dev
+          38643266616537623566323338316564336563366535326431316534303266623038346538373763
+          6462643534316131366536666661303362646330616462320a613231343366613164633266306236
+          36666533376362356131363463643365323336323265616438333637383934316235656166346462
+          3162396339613634360a336333386139386634376236336633393631366561323239613863383762
+          3739
+other: plain
+"""
 VAULTED = "$ANSIBLE_VAULT;1.1;AES256\n61626364\n"
 
 
@@ -238,6 +258,33 @@ def test_secrets_of_older_versions_are_told_apart(repository: Repository, tmp_pa
     }
     assert PASSWORD not in str(found)
     assert not found.whole, "the large file is left out, and that is said"
+
+
+def test_what_is_encrypted_opens_with_its_password(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files and values that Ansible itself encrypted; with another password, or damaged, none."""
+    monkeypatch.setenv("ESCROWED", "correct horse\n")
+    monkeypatch.setenv("OLDER", "another password")
+    damaged = VAULT_FILE.replace("3530\n", "3531\n")
+    repository.commit({"group_vars/a/vault.yml": VAULT_FILE, "group_vars/a/main.yml": VAULT_VALUE})
+    where = GitSource(repository=str(repository.path))
+    with repository.restored(repository.store()) as restored:
+
+        def closed(*names: str) -> tuple[str, ...]:
+            source = where.model_copy(update={"vault_passwords": names})
+            found = restored.vaulted(repository.context(source))
+            assert found.examined == 2
+            return found.closed
+
+        assert closed("${OLDER}", "${ESCROWED}") == ()
+        assert closed("${OLDER}") == ("group_vars/a/vault.yml:1", "group_vars/a/main.yml:2")[::-1]
+    repository.commit({"group_vars/a/vault.yml": damaged, "group_vars/b.yml": "a: b\n"})
+    named = where.model_copy(update={"encrypted": ("group_vars/a/vault.yml", "group_vars/b*")})
+    with repository.restored(repository.store()) as restored:
+        assert closed("${ESCROWED}") == ("group_vars/a/vault.yml:1",)
+        (plain,) = restored.secrets(named).plaintext
+    assert str(plain).startswith("group_vars/b.yml:1: not under ansible-vault")
 
 
 def _openpgp(folder: Path) -> tuple[dict[str, str], str]:

@@ -1,6 +1,8 @@
 """Chains of a repository: what an increment takes, and that every boundary comes back exactly."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,38 @@ def test_a_repository_that_begins_empty(tmp_path: Path, object_format: str) -> N
         assert restored.fsck() == ""
         assert restored.differing(restored.view(restored.commits())) == ()
         assert restored.has_commit
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    """Branches and files whose names are no UTF-8, or hold signs that part lines elsewhere."""
+    made = Repository(tmp_path)
+    made.commit({"site.yml": "- hosts: a\n"})
+    backups = [made.store()]
+    odd, work = b"side-\xe9\xe2\x80\xa8x\xc2\x85", os.fsencode(made.path)
+    for name, content in ((odd, b"x"), (odd + b".yml", b"- hosts: a\n"), (b"a\nb", b"x")):
+        Path(os.fsdecode(work + b"/" + name)).write_bytes(content)
+    made.git("add", "--all")
+    pinned = b"160000," + made.git("rev-parse", "HEAD").encode() + b",sub/" + odd
+    in_work = [b"git", b"-C", work]
+    subprocess.run([*in_work, b"update-index", b"--add", b"--cacheinfo", pinned], check=True)
+    made.git("commit", "--quiet", "-m", "odd")
+    subprocess.run([*in_work, b"branch", odd], check=True)
+    subprocess.run([*in_work, b"symbolic-ref", b"HEAD", b"refs/heads/" + odd], check=True)
+    backups += [made.store(), made.store(backups[-1])]
+    subprocess.run([*in_work, b"symbolic-ref", b"HEAD", b"refs/heads/main"], check=True)
+    subprocess.run([*in_work, b"branch", b"-D", odd], check=True)
+    backups.append(made.store(backups[-1]))
+
+    name = "refs/heads/side-\\xe9\u2028x\x85"
+    for backup, there in zip(backups, (False, True, True, False), strict=True):
+        with made.restored(backup) as restored:
+            assert (name in restored.references().names) is there
+            told = restored.git("for-each-ref").encode(errors="surrogateescape")
+            assert (odd + b"\n" in told) is there
+            assert restored.differing(restored.view(restored.commits())) == ()
+            assert restored.fsck() == ""
+            restored.limits.encode()
+            assert restored.layout({}).found["playbook"] == ("site.yml",)
 
 
 def test_shared_and_linked_repositories(repository: Repository, tmp_path: Path) -> None:

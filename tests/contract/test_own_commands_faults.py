@@ -1,14 +1,17 @@
 """What goes wrong with an organisation's own commands: each is a finding in a line, or exit 2."""
 
+import os
 import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from own_estate import Estate, estate
 
 from restoreproof.clock import system_clock
+from restoreproof.command_runs import LEAST_FREE_BYTES
 from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.git_command import run_git
 from restoreproof.engines.git_place import GitSource
@@ -136,15 +139,30 @@ def test_a_job_after_which_no_point_is_new_is_a_finding(
     assert "among the recovery points of the store none is new" in silent.refused()
 
 
-def test_a_full_disk_ends_the_command(
-    context: SourceContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A command is ended before it takes the last of a disk."""
-    usage = shutil.disk_usage(context.folder)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
-    filling = made(context, full="sleep 60", limits={"time": "30s"})
+@pytest.fixture
+def small_store(context: SourceContext) -> Iterator[Path]:
+    """A store on a disk of its own that holds little more than has to stay free."""
+    store = context.folder / "store"
+    store.mkdir()
+    size = f"size={LEAST_FREE_BYTES + 4 * 1024**2}"
+    mount = ["mount", "-t", "tmpfs", "-o", size, "none", str(store)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("only root can mount a disk")
+    yield store
+    subprocess.run(["umount", "--lazy", str(store)], check=True)
 
-    assert "filled the disk" in filling.refused()
+
+def test_a_full_disk_ends_the_command(context: SourceContext, small_store: Path) -> None:
+    """A command is ended before it takes the last of a disk."""
+    filling = made(
+        context,
+        full="head -c 20M /dev/zero > {store}/large; sleep 60",
+        limits={"time": "30s"},
+    )
+
+    assert "ended because it filled the disk" in filling.refused()
+    assert (small_store / "large").exists()
+    assert not filling.backups()
 
 
 def test_a_printed_password_is_nowhere(context: SourceContext) -> None:

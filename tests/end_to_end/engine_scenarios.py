@@ -217,4 +217,14 @@ OF_ENGINES = (
         ),
         also=frozenset({"RST-002"}),
     ),
+    Scenario(
+        "GIT-012",
+        GIT,
+        "password that opens nothing under vault",
+        "opened by none: group_vars/databases/vault.yml:1",
+        policy=(
+            "      paths:                #",
+            "      vault_passwords: ['${AGAMA_MYSQL_PASSWORD}']\n      paths:                #",
+        ),
+    ),
 )
