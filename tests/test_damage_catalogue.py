@@ -81,7 +81,7 @@ def test_names_are_unique_and_there_are_enough() -> None:
     """Each name stands once; across engines there are more than twenty of every kind of use."""
     assert len(BY_NAME) == len(DAMAGES)
     assert len(DAMAGES) >= 50
-    for engine in ("mysql", "influxdb", "influxdb2", "git"):
+    for engine in ("mysql", "influxdb", "influxdb2", "git", "files"):
         assert len(damages_for(engine, "full")) >= 20
         assert {one.layer for one in damages_for(engine, "full")} == set(Layer)
     assert len(damages_for("mysql", "incremental")) >= 20
