@@ -7,6 +7,7 @@ from typing import Any
 
 from restoreproof import interrupts
 from restoreproof.checks import Answer
+from restoreproof.command_engine import OwnCommands
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.damage import VaultCopy
 from restoreproof.earlier_runs import EarlierRuns
@@ -115,8 +116,12 @@ class Questions:
 
 def _standing_alone(audited: ComponentAudit, copy: VaultCopy) -> ComponentAudit:
     """The component as it would be if there were nothing but the copy."""
+    engine = audited.engine
+    if copy.store is not None and isinstance(engine, OwnCommands):
+        engine = engine.on_store(copy.store)
     alone = replace(
         audited,
+        engine=engine,
         jobs=[],
         attempts=[],
         restored_heartbeat=None,

@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -80,6 +81,13 @@ class OwnCommands(Engine[SourceModel]):
         increments = self.commands.incremental is not None or not self.makes_backups
         self.kinds = frozenset({"full", "incremental"} if increments else {"full"})
 
+    def on_store(self, store: Path) -> "OwnCommands":
+        """The same commands, given another folder for the store."""
+        other = copy(self)
+        elsewhere = self.commands.model_copy(update={"store": str(store)})
+        other.runner = replace(self.runner, commands=elsewhere)
+        return other
+
     @property
     def makes_backups(self) -> bool:
         """Whether the policy gives a command for it; else they are made elsewhere and found."""
@@ -99,7 +107,7 @@ class OwnCommands(Engine[SourceModel]):
         found = [
             *self.inner.exclusions(source),
             "a change that was undone again while a command ran",
-            f"the store {self.commands.store} itself: read and hashed, neither copied nor pruned",
+            f"the store {self.commands.store} itself: read and hashed, neither kept nor pruned",
         ]
         if self.commands.rewritten:
             found.append(f"integrity of {', '.join(self.commands.rewritten)} in that store")

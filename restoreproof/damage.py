@@ -48,6 +48,10 @@ class VaultCopy:
             )
         self.root = root
         self.vault = Vault(str(root))
+        self.store: Path | None = None
+        """A copy of the store that is not ours, from which is restored; None without one."""
+        self.no_store = ""
+        """Why there is no copy of such a store."""
 
     @classmethod
     def of(cls, vault: Path, root: Path) -> Self:

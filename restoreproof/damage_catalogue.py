@@ -1,6 +1,12 @@
 """All named damages that a negative control chooses from."""
 
-from restoreproof import damage_metrics, damage_mysql, damage_repository, damage_stored
+from restoreproof import (
+    damage_metrics,
+    damage_mysql,
+    damage_repository,
+    damage_stored,
+    damage_trees,
+)
 from restoreproof.damage_kinds import Damage
 
 DAMAGES: tuple[Damage, ...] = (
@@ -8,6 +14,7 @@ DAMAGES: tuple[Damage, ...] = (
     *damage_mysql.DAMAGES,
     *damage_metrics.DAMAGES,
     *damage_repository.DAMAGES,
+    *damage_trees.DAMAGES,
 )
 
 

@@ -19,7 +19,11 @@ MOST_BYTES = 128 * 1024**2
 """The most that an artifact may hold to be damaged: it is done in memory."""
 
 
-class TooLarge(NotApplicable):
+class LeftAlone(NotApplicable):
+    """A damage that applies, and that is not done, and why."""
+
+
+class TooLarge(LeftAlone):
     """A damage that applies, and that is not done for the size of what it would be done to."""
 
 

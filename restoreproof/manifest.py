@@ -37,7 +37,7 @@ class ForeignFile(Stored):
 
 
 class ForeignStore(Stored):
-    """What a backup has in a store of the organisation's, which is only read and never copied.
+    """What a backup has in a store of the organisation's, which is only read.
 
     ``files`` are those that were new or other than any backup before had recorded; those that
     the command itself removed or rewrote are ``superseded`` in the earlier backups.

@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from restoreproof import damage_stores
 from restoreproof.asking import Ask, Questions, Seen
+from restoreproof.command_engine import OwnCommands
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.damage import VaultCopy
 from restoreproof.damage_catalogue import damages_for
-from restoreproof.damage_kinds import Damage, Layer, Subject, TooLarge
+from restoreproof.damage_kinds import Damage, Layer, LeftAlone, Subject
 from restoreproof.engines.contract import STREAMED
 from restoreproof.evidence_negative_control import NegativeControlRecord, Outcome, TrialRecord
 from restoreproof.redaction import redact
@@ -119,9 +121,11 @@ class NegativeControl:
     def _damages(self, backup: StoredBackup) -> tuple[Damage, ...]:
         """The damages that can be done to a backup's copy."""
         known = damages_for(self.audited.engine.name, backup.entry.kind)
-        # What lies in a store that is not ours is in no copy of the vault.
-        mine = not self.audited.engine.finds_chains
-        return tuple(one for one in known if mine or one.layer is not Layer.CONTENT)
+        if not self.audited.engine.finds_chains:
+            return known
+        # Its content lies in a store that is not ours, and in no artifact of the vault.
+        ours = (one for one in known if one.layer is not Layer.CONTENT)
+        return (*ours, *damage_stores.DAMAGES)
 
     def _tried(self, layer: Layer) -> bool:
         """Whether a damage of this layer was done, or there was no time for it."""
@@ -193,8 +197,8 @@ class NegativeControl:
             )
             try:
                 done = damage.inflict(subject)
-            except TooLarge as size:
-                self._note(backup, damage, Outcome.NOT_TRIED, reason=str(size))
+            except LeftAlone as why:
+                self._note(backup, damage, Outcome.NOT_TRIED, reason=str(why))
                 return
             except AssertionError as obstacle:
                 self._note(backup, damage, Outcome.NOT_APPLICABLE, reason=str(obstacle))
@@ -216,7 +220,10 @@ class NegativeControl:
         """A vault of nothing but a backup's chain, gone when the block ends."""
         chain = chain_of(backup, self.audited.backups)
         with self.audited.context.sandboxes.folder() as folder:
-            yield VaultCopy.of_chain(chain, folder / "vault")
+            copy = VaultCopy.of_chain(chain, folder / "vault")
+            if isinstance(self.audited.engine, OwnCommands):
+                damage_stores.take_store(copy, chain, self.audited.engine)
+            yield copy
 
     def _earlier(self, backup: StoredBackup) -> StoredBackup | None:
         """The full backup before a full one, if it is as it was stored."""

@@ -13,12 +13,16 @@ import run_folders
 import samples
 import time_stamps
 from signed_reports import PASSPHRASE
+from signing_services import Authority, pem, serving
+from small_reports import evidence_at
 from test_ledger import lines, remade, write
 from test_sidecars import listed_anew, replace
+from test_signature_levels import new_signer
 
-from restoreproof import report, sidecars, time_stamping
+from restoreproof import countersignatures, report, sidecars, time_stamping
 from restoreproof.evidence import Evidence
 from restoreproof.ledger import Anchor, Ledger, position_after
+from restoreproof.signature_level import Level
 from restoreproof.signing import (
     Identity,
     TimestampAuthority,
@@ -30,7 +34,7 @@ from restoreproof.verification import load_trust
 
 PAGE = Path(__file__).parents[1] / "AUDITORS.md"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-SIGNED, SIGNER, EVIDENCE, BESIDE, CHAIN, KEPT, STAMPED = range(7)
+SIGNED, SIGNER, EVIDENCE, BESIDE, CHAIN, KEPT, STAMPED, REVIEWED, ARCHIVED = range(9)
 
 
 @dataclass(frozen=True)
@@ -46,17 +50,21 @@ class Archive:
 
     def obeys(self, block: int) -> subprocess.CompletedProcess[str]:
         """Whether a block of the page ends well, those that it builds upon first."""
-        needed = [SIGNER] if block == BESIDE else []
-        script = "".join(BLOCKS[number] for number in (*needed, block))
-        return subprocess.run(
-            ["sh", "-eu", "-c", script],
-            cwd=self.run,
-            env={"PATH": "/usr/bin:/bin", "ANCHOR": str(self.anchor)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        needed = [SIGNER] if block in (BESIDE, REVIEWED) else []
+        return obeyed(self.run, *needed, block, ANCHOR=str(self.anchor))
+
+
+def obeyed(folder: Path, *blocks: int, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run blocks of the page in a folder, as the page says."""
+    return subprocess.run(
+        ["sh", "-eu", "-c", "".join(BLOCKS[number] for number in blocks)],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def dated(evidence: Evidence, name: str, finished: datetime, ledger: Ledger) -> Evidence:
@@ -82,8 +90,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Archive:
             entry = ledger.enter(evidence, folder / name)
             time_stamping.stamp(entry, folder, stamps)
         shutil.copy(files.ca, folder / "newest")
+        reviewer = create_identity(folder / "reviewer", PASSPHRASE, now=now)
+        shutil.copy(reviewer.ca, folder / "newest" / "reviewers.pem")
+        countersign(folder / "newest", load_identity(reviewer.signer, PASSPHRASE, now=now))
         shutil.copy(authority.trust, folder / "newest" / "tsa.pem")
     return Archive(folder, ledger.entries()[0].anchor)
+
+
+def countersign(folder: Path, reviewer: Identity) -> None:
+    """Have somebody sign the report that lies in a folder, as ``restoreproof countersign`` does."""
+    report = folder / "report.pdf"
+    countersignatures.countersign(report, report.read_bytes(), reviewer, now=datetime.now(UTC))
 
 
 @pytest.fixture
@@ -95,16 +112,17 @@ def archive(made: Archive, tmp_path: Path) -> Archive:
 def test_everything_on_the_page_is_so_of_a_sound_archive(archive: Archive) -> None:
     """Every block ends well, one after the other, and tells what it found."""
     told = []
-    for block in BLOCKS:
+    for block in BLOCKS[:ARCHIVED]:
         answer = archive.obeys(BLOCKS.index(block))
         assert answer.returncode == 0, f"{block}\n{answer.stdout}{answer.stderr}"
         told.append(answer.stdout)
 
-    assert len(BLOCKS) == STAMPED + 1
+    assert len(BLOCKS) == ARCHIVED + 1
     assert "RestoreProof trial signer" in told[SIGNER]
     assert "report.pdf: OK" in told[BESIDE]
     assert str(Ledger(archive.folder).entries()[-1].anchor) in told[CHAIN]
     assert f"{datetime.now(UTC).year} GMT" in told[STAMPED]
+    assert "signingTime" in told[REVIEWED]
 
 
 def ledger_of(archive: Archive, change: Callable[[list[str]], list[str]]) -> None:
@@ -185,6 +203,38 @@ def foreign_token(archive: Archive) -> None:
         time_stamping.stamp(entry, archive.folder, authority)
 
 
+def no_review(archive: Archive) -> None:
+    for path in archive.run.glob("countersignature-*.p7s"):
+        path.unlink()
+
+
+def review_of_another_report(archive: Archive) -> None:
+    no_review(archive)
+    report = archive.run / "report.pdf"
+    sound = report.read_bytes()
+    replace(report, sound + b"\n")
+    countersign(archive.run, reviewer_of(archive))
+    replace(report, sound)
+
+
+def review_by_the_signer(archive: Archive) -> None:
+    no_review(archive)
+    identity = archive.folder / "identity"
+    countersign(
+        archive.run, load_identity(identity / "signer.p12", PASSPHRASE, now=datetime.now(UTC))
+    )
+    shutil.copy(identity / "ca.pem", archive.run / "reviewers.pem")
+
+
+def reviewer_of(archive: Archive) -> Identity:
+    path = archive.folder / "reviewer" / "signer.p12"
+    return load_identity(path, PASSPHRASE, now=datetime.now(UTC))
+
+
+def review_by_a_stranger(archive: Archive) -> None:
+    shutil.copy(archive.run / "ca.pem", archive.run / "reviewers.pem")
+
+
 @pytest.mark.parametrize(
     ("block", "damage"),
     [
@@ -203,6 +253,10 @@ def foreign_token(archive: Archive) -> None:
         (KEPT, made_anew),
         (STAMPED, made_anew),
         (STAMPED, foreign_token),
+        (REVIEWED, no_review),
+        (REVIEWED, review_of_another_report),
+        (REVIEWED, review_by_the_signer),
+        (REVIEWED, review_by_a_stranger),
     ],
 )
 def test_damage_is_found(archive: Archive, block: int, damage: Callable[[Archive], None]) -> None:
@@ -210,3 +264,37 @@ def test_damage_is_found(archive: Archive, block: int, damage: Callable[[Archive
     damage(archive)
 
     assert archive.obeys(block).returncode != 0
+
+
+def test_two_signatures_in_one_file_are_read_with_openssl(tmp_path: Path) -> None:
+    """B-LTA: the time stamp is over the whole file, the signature over the report before it."""
+    now = datetime.now(UTC)
+    with serving(Authority(now)) as authority:
+        signer = new_signer(authority, tmp_path)
+        evidence = evidence_at(Level.LTA, now)
+        pdf = signer.signed(Level.LTA, evidence)
+    for name in ("ca.pem", "tsa.pem"):
+        shutil.copy(tmp_path / "signer" / "ca.pem", tmp_path / name)
+    report = tmp_path / "report.pdf"
+    report.write_bytes(pdf)
+
+    good = obeyed(tmp_path, ARCHIVED)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert f"{now.year} GMT" in good.stdout
+    assert "evidence.json" in subprocess.run(
+        ["pdfdetach", "-list", "report.0.pdf"], cwd=tmp_path, capture_output=True, text=True,
+        check=True,
+    ).stdout  # fmt: skip
+
+    first = pdf.index(b"%%EOF", pdf.index(b"/ByteRange"))
+    for damaged in (
+        pdf + b"\n",
+        pdf[: first + 6],
+        pdf[:99] + bytes([pdf[99] ^ 1]) + pdf[100:],
+        pdf[: first + 40] + bytes([pdf[first + 40] ^ 1]) + pdf[first + 41 :],
+    ):
+        report.write_bytes(damaged)
+        assert obeyed(tmp_path, ARCHIVED).returncode != 0
+    report.write_bytes(pdf)
+    (tmp_path / "tsa.pem").write_bytes(pem(Authority(now).certificate))
+    assert obeyed(tmp_path, ARCHIVED).returncode != 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from vaults import NOW, open_vault, store
 
-from restoreproof import damage_kinds
+from restoreproof import damage_kinds, damage_stores
 from restoreproof.damage import NotApplicable, VaultCopy
 from restoreproof.damage_catalogue import DAMAGES, damages_for
 from restoreproof.damage_kinds import Damage, Layer, Subject, TooLarge
@@ -80,8 +80,9 @@ def _subject(stored: StoredBackup, place: Path) -> Subject:
 def test_names_are_unique_and_there_are_enough() -> None:
     """Each name stands once; across engines there are more than twenty of every kind of use."""
     assert len(BY_NAME) == len(DAMAGES)
+    assert not BY_NAME.keys() & {one.name for one in damage_stores.DAMAGES}
     assert len(DAMAGES) >= 50
-    for engine in ("mysql", "influxdb", "influxdb2", "git"):
+    for engine in ("mysql", "influxdb", "influxdb2", "git", "files"):
         assert len(damages_for(engine, "full")) >= 20
         assert {one.layer for one in damages_for(engine, "full")} == set(Layer)
     assert len(damages_for("mysql", "incremental")) >= 20

@@ -11,7 +11,7 @@ from restoreproof.engines.git_command import run_git
 from restoreproof.evidence import Evidence, parse
 
 POLICY = (
-    ESTATE.replace("components:", "negative_control: {budget: 5s}\ncomponents:")
+    ESTATE.replace("components:", "negative_control: {budget: 1m}\ncomponents:")
     + """\
   ours:
     engine: git
@@ -69,6 +69,10 @@ def test_a_job_by_command_is_proven(audited: tuple[Evidence, str, Path]) -> None
     answers = {one.id: one.verdict for one in evidence.checks if one.component == "ours"}
     control = next(one for one in evidence.negative_controls if one.component == "ours")
     assert not control.unproven, control.unproven
+    by = {one.damage: one for one in control.tried}
+    assert by["store-emptied"].detected_by and by["store-halved"].detected_by
+    assert "VLT-001" in by["store-byte-flipped"].detected_by
+    assert "VLT-001" in by["store-file-removed"].detected_by
     assert answers["JOB-001"] == answers["VLT-001"] == answers["RST-002"] == "passed"
     assert backup.command is not None
     assert backup.command.exit_status == 0
