@@ -273,6 +273,18 @@ def test_names_cannot_leave_a_query() -> None:
     assert flux_text('a"b\\c${d}') == '"a\\"b\\\\c\\${d}"'
 
 
+def test_heartbeats_are_among_the_buckets() -> None:
+    """A heartbeat that no backup holds would leave the loss unmeasured."""
+    known = {"url": "x", "token": "file:x", "organization": "home", "buckets": ["telegraf"]}
+    for bucket in ("telegraf", "beats"):
+        heartbeat = {"bucket": bucket, "measurement": "m"}
+        if bucket == "telegraf":
+            assert InfluxDB2Source.model_validate({**known, "heartbeat": heartbeat}).heartbeat
+        else:
+            with pytest.raises(ValueError, match="would not be backed up"):
+                InfluxDB2Source.model_validate({**known, "heartbeat": heartbeat})
+
+
 def test_buckets_need_their_organization(tmp_path: Path) -> None:
     """A bucket's name alone says nothing where there are several organizations."""
     with pytest.raises(ValueError, match="'organization'"):

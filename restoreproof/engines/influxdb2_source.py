@@ -60,6 +60,10 @@ class InfluxDB2Source(SourceModel):
     def _buckets_have_an_organization(self) -> Self:
         if (self.buckets or self.heartbeat) and not self.organization:
             raise ValueError("names of buckets need their 'organization' beside them")
+        if self.heartbeat and self.buckets and self.heartbeat.bucket not in self.buckets:
+            raise ValueError(
+                f"heartbeats in {self.heartbeat.bucket} would not be backed up; add it to 'buckets'"
+            )
         return self
 
 
