@@ -17,7 +17,7 @@ from signing_services import Authority, pem, serving
 from small_reports import evidence_at
 from test_ledger import lines, remade, write
 from test_sidecars import listed_anew, replace
-from test_signature_levels import new_signer
+from test_signature_levels import NOW, new_signer
 
 from restoreproof import countersignatures, report, sidecars, time_stamping
 from restoreproof.evidence import Evidence
@@ -268,10 +268,9 @@ def test_damage_is_found(archive: Archive, block: int, damage: Callable[[Archive
 
 def test_two_signatures_in_one_file_are_read_with_openssl(tmp_path: Path) -> None:
     """B-LTA: the time stamp is over the whole file, the signature over the report before it."""
-    now = datetime.now(UTC)
-    with serving(Authority(now)) as authority:
+    with serving(Authority(NOW)) as authority:
         signer = new_signer(authority, tmp_path)
-        evidence = evidence_at(Level.LTA, now)
+        evidence = evidence_at(Level.LTA, NOW)
         pdf = signer.signed(Level.LTA, evidence)
     for name in ("ca.pem", "tsa.pem"):
         shutil.copy(tmp_path / "signer" / "ca.pem", tmp_path / name)
@@ -280,7 +279,7 @@ def test_two_signatures_in_one_file_are_read_with_openssl(tmp_path: Path) -> Non
 
     good = obeyed(tmp_path, ARCHIVED)
     assert good.returncode == 0, good.stdout + good.stderr
-    assert f"{now.year} GMT" in good.stdout
+    assert f"{datetime.now(UTC).year} GMT" in good.stdout
     assert "evidence.json" in subprocess.run(
         ["pdfdetach", "-list", "report.0.pdf"], cwd=tmp_path, capture_output=True, text=True,
         check=True,
@@ -296,5 +295,5 @@ def test_two_signatures_in_one_file_are_read_with_openssl(tmp_path: Path) -> Non
         report.write_bytes(damaged)
         assert obeyed(tmp_path, ARCHIVED).returncode != 0
     report.write_bytes(pdf)
-    (tmp_path / "tsa.pem").write_bytes(pem(Authority(now).certificate))
+    (tmp_path / "tsa.pem").write_bytes(pem(Authority(NOW).certificate))
     assert obeyed(tmp_path, ARCHIVED).returncode != 0

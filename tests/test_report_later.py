@@ -94,6 +94,7 @@ def test_level_is_never_lowered_and_the_report_is_made_later(
     assert "there is a file already" in taken
 
 
+@pytest.mark.thorough
 def test_folder_for_a_report_is_the_runs_own_or_empty(
     place: tuple[Path, Authority], tmp_path: Path
 ) -> None:
