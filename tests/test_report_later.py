@@ -36,6 +36,7 @@ components:
 """
 TRUST = ("--trust", "identity/ca.pem", "--trust-timestamps", "identity/ca.pem")
 NOW = datetime.now(UTC)
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,6 @@ def test_level_is_never_lowered_and_the_report_is_made_later(
     assert "there is a file already" in taken
 
 
-@pytest.mark.thorough
 def test_folder_for_a_report_is_the_runs_own_or_empty(
     place: tuple[Path, Authority], tmp_path: Path
 ) -> None:
