@@ -20,7 +20,7 @@ PICTURES = {f"pictures.{path.stem}" for path in (PACKAGE / "pictures").glob("*.p
 AUDIT = {"vault", "catalog", "audit", "plugin", "cli", "estate", "jobs", "restore",
          "component_audit", "records", "checks", "recovery_points", "restore_command"}  # fmt: skip
 
-SHARED = ("contract", "server", "source", "stored", "file")
+SHARED = ("contract", "server", "stored", "file")
 """What stands at the beginning of an engine module that is there for all of them."""
 
 
