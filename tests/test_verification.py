@@ -11,6 +11,9 @@ from typing import Any
 import pikepdf
 import pytest
 import samples
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
@@ -117,6 +120,31 @@ def test_unsigned_report_is_refused(signed: Signed) -> None:
 def test_signer_of_another_authority_is_refused(signed: Signed, stranger: Identity) -> None:
     """A perfect signature by somebody for whom no trusted authority vouches counts nothing."""
     assert "vouches" in refused(signed, sign(signed.unsigned, stranger, now=NOW))
+
+
+@pytest.mark.parametrize("kind", ["ec", "rsa"])
+def test_authority_of_the_same_name_is_another_one(signed: Signed, kind: str) -> None:
+    """A root with the right name and another key vouches for nothing, whatever its key's type."""
+    (root,) = signed.trust
+    key = (
+        ec.generate_private_key(ec.SECP256R1())
+        if kind == "ec"
+        else rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    )
+    namesake = (
+        x509.CertificateBuilder()
+        .subject_name(root.subject)
+        .issuer_name(root.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+    with pytest.raises(NotAuthentic):
+        verify(signed.pdf, (namesake,), now=NOW)
 
 
 def test_nobody_is_trusted_by_default(signed: Signed) -> None:
