@@ -172,10 +172,16 @@ class Component(PolicyModel):
     """The organisation's own, where its backups are made and restored by them."""
 
     @model_validator(mode="after")
-    def _image_where_needed(self) -> "Component":
-        if engines.load(self.engine).needs_image and not self.image:
+    def _fits_its_engine(self) -> "Component":
+        engine = engines.load(self.engine)
+        if engine.needs_image and not self.image:
             raise ValueError(
                 f"the {self.engine} engine restores into a container; add 'image:' with its image"
+            )
+        if self.commands is not None and not engine.takes_commands:
+            raise ValueError(
+                f"no commands can make backups for the {self.engine} engine yet; leave out"
+                " 'commands:', and jobs of its own do"
             )
         return self
 

@@ -127,6 +127,20 @@ MISTAKES = {
         "components.metrics: engine is missing", "add 'engine:' with one of: files, git, influxdb"),
     "engine without its image": ("    image: mysql:8.4\n", "", 5,
         "components.database: the mysql engine restores into a container", "add 'image:'"),
+    "commands where none fit": (
+        """    engine: influxdb
+    image: influxdb:1.8
+    source:
+      url: http://metrics.example:8086
+      backup: metrics.example:8088
+      lateness: 5m
+""",
+        """    engine: influxdb2
+    image: influxdb:2.7
+    source: {url: "http://metrics.example:8086", token: "${TOKEN}"}
+    commands: {full: "true", restore: "true", store: /backup}
+""", 19,
+        "components.metrics: no commands can make backups for the influxdb2 engine", "leave out"),
     "unknown coverage": ("[data, logs]", "[data, lags]", 13,
         "components.database.coverage.1: no value", "'configuration', 'logs'"),
     "only unknown coverage": ("[data, logs]", "[lags]", 13,

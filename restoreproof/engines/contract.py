@@ -227,6 +227,8 @@ class Engine(ABC, Generic[SourceT]):
     """Whether increments hold the order of commits, so that one inside can be restored up to."""
     finds_chains: bool = False
     """Whether an increment is restored by itself: what made it finds what it stands on."""
+    takes_commands: bool = True
+    """Whether the organisation's own commands can make and restore its backups."""
     goes_on: bool = False
     """Whether a restored server takes the next increment after it was looked at."""
     plays: bool = False

@@ -74,6 +74,8 @@ class InfluxDB2(Engine[InfluxDB2Source]):
     covers = frozenset({"data", "configuration"})
     kinds = frozenset({"full", "incremental"})
     source_model = InfluxDB2Source
+    # A restore replaces the server's tokens, and a command would have to tell by which.
+    takes_commands = False
     restores_instants = False
 
     def gap(self, source: SourceModel, kind: str) -> str:
