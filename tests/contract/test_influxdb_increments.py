@@ -80,6 +80,7 @@ def chain(chained: Bench) -> list[StoredBackup]:
     return backups
 
 
+@pytest.mark.thorough
 def test_every_boundary_of_a_chain_comes_back(chained: Bench, chain: list[StoredBackup]) -> None:
     """Each backup of the chain, restored with all before it, holds what the source held then."""
     verdicts = [str(chained.verdict(backup)) for backup in chain]

@@ -30,6 +30,7 @@ def chain(source: Source) -> list[StoredBackup]:
     return source.chain()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("link", range(4))
 def test_every_boundary_of_a_chain_comes_back_exactly(
     source: Source, chain: list[StoredBackup], link: int

@@ -159,7 +159,7 @@ def test_no_secret_is_anywhere(healthy: Finished, healthy_vault: Path, agama: Ag
             name = f"{backup.entry.component} {artifact.name}"
             texts[name] = b"".join(backup.read(artifact)).decode("latin-1")
 
-    assert len(texts) == 2 + 8 + 4 + (7 + 3 + 3)
+    assert len(texts) == 2 + 8 + 4 + (7 + 4 + 3)
     for whose, secret in agama.secrets.items():
         assert len(secret) >= 16
         for place, text in texts.items():
