@@ -1,6 +1,7 @@
 """Backup, restore and proof of 50,000 files, against tar, zstd and sha256sum by hand."""
 
 import json
+import os
 import random
 import resource
 import subprocess
@@ -29,9 +30,12 @@ def measure(folder: Path) -> Iterator[Figure]:
     """The same folder by both; ours in a process that does nothing else."""
     source = folder / "source"
     fill(source)
+    # Neither side waits for what was written before it.
+    os.sync()
     with timed() as peer:
         by_hand(source, folder / "hand")
     command = [sys.executable, "-m", "files_figures.files_audit", str(source), str(folder / "ours")]
+    os.sync()
     # Python's own start and the folder's removal are left out: the script by hand has neither.
     ran = subprocess.run(
         command, cwd=Path(__file__).parent.parent, check=True, stdout=subprocess.PIPE
