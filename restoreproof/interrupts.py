@@ -5,12 +5,19 @@ they close what they had open, and one that meets an error while tidying up beco
 """
 
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
 @dataclass
 class _Remembered:
     asked: bool = False
+    waiting: bool = False
+    """Whether the exception is still to be raised."""
+    depth: int = 0
+    """How many blocks that put it off the main thread is in."""
 
 
 _remembered = _Remembered()
@@ -30,6 +37,31 @@ def obey() -> None:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def put_off() -> Iterator[None]:
+    """Have the first Ctrl-C in this block take effect at its end; a second one does at once.
+
+    For what must not be left half done: the engine goes on making a container whose maker has
+    gone, and one that is removed halfway stays.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Signals are the main thread's.
+        yield
+        return
+    _remembered.depth += 1
+    try:
+        yield
+    finally:
+        _remembered.depth -= 1
+        if _remembered.waiting and not _remembered.depth:
+            _remembered.waiting = False
+            raise KeyboardInterrupt
+
+
 def _interrupt(*_: object) -> None:
-    _remembered.asked = True
+    first, _remembered.asked = not _remembered.asked, True
+    if first and _remembered.depth:
+        _remembered.waiting = True
+        return
+    _remembered.waiting = False
     raise KeyboardInterrupt

@@ -7,19 +7,17 @@ evidence. Only where a policy wants a server to reach its source is one let out 
 """
 
 import os
-import secrets
 import shutil
 import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import docker.errors
 from docker.models.containers import Container
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
@@ -30,6 +28,7 @@ from restoreproof.execution import Execution, OutputStream, engine_trouble, run
 from restoreproof.full_disk import DiskWatch, full_disk, watched
 from restoreproof.images import Image
 from restoreproof.outcomes import RestoreFailed
+from restoreproof.throwaway import Throwaway
 
 # Ryuk's image cannot be pulled everywhere; labels and ``clean`` do its work.
 testcontainers_config.ryuk_disabled = True
@@ -230,10 +229,6 @@ class Sandboxes:
         return Sandboxes(self.run_id, self.limits, serving=True)
 
     @cached_property
-    def _client(self) -> docker.DockerClient:
-        return docker_engine.connect()
-
-    @cached_property
     def _local(self) -> bool:
         return docker_engine.is_local()
 
@@ -276,7 +271,11 @@ class Sandboxes:
                 if self.reaching_out:
                     options, isolation = {}, OUTSIDE
                 else:
-                    options = {"network": stack.enter_context(self._network())}
+                    options = {
+                        "network": stack.enter_context(
+                            self._throwaway.network(PREFIX, self.labels("network"))
+                        )
+                    }
                     isolation = "a network of its own, not masqueraded"
             for name, value in environment(inside).items():
                 container.with_env(name, value)
@@ -326,51 +325,23 @@ class Sandboxes:
             if not self.kept:
                 shutil.rmtree(path, ignore_errors=True)
 
-    @contextmanager
+    @cached_property
+    def _throwaway(self) -> Throwaway:
+        return Throwaway(docker_engine.connect(), TOKEN, lambda: self.kept)
+
     def _started(
         self, container: DockerContainer, role: str, options: Mapping[str, object]
-    ) -> Iterator[Container]:
-        token = secrets.token_hex(8)
-        container.with_kwargs(
-            labels=self.labels(role) | {TOKEN: token},
-            mem_limit=self.limits.memory_bytes,
-            nano_cpus=int(self.limits.processors * 1e9),
-            pids_limit=self.limits.processes,
-            cap_drop=["ALL"],
-            cap_add=list(CAPABILITIES),
-            security_opt=["no-new-privileges"],
+    ) -> AbstractContextManager[Container]:
+        limited = {
+            "mem_limit": self.limits.memory_bytes,
+            "nano_cpus": int(self.limits.processors * 1e9),
+            "pids_limit": self.limits.processes,
+            "cap_drop": ["ALL"],
+            "cap_add": list(CAPABILITIES),
+            "security_opt": ["no-new-privileges"],
             **options,
-        )
-        with engine_trouble():
-            try:
-                container.start()
-                yield container.get_wrapped_container()
-            finally:
-                # By label and not by what Testcontainers knows: an interrupt may come after the
-                # engine made the container and before its name was known here.
-                if not self.kept:
-                    self._remove(token)
-
-    def _remove(self, token: str) -> None:
-        marked: dict[str, str | list[str] | bool] = {"label": f"{TOKEN}={token}"}
-        for found in self._client.containers.list(all=True, filters=marked, ignore_removed=True):
-            with suppress(docker.errors.NotFound):
-                found.remove(force=True, v=True)
-
-    @contextmanager
-    def _network(self) -> Iterator[str]:
-        with engine_trouble():
-            network = self._client.networks.create(
-                f"{PREFIX}{secrets.token_hex(4)}",
-                driver="bridge",
-                options={"com.docker.network.bridge.enable_ip_masquerade": "false"},
-                labels=self.labels("network"),
-            )
-            try:
-                yield str(network.name)
-            finally:
-                if not self.kept:
-                    network.remove()
+        }
+        return self._throwaway.container(container, self.labels(role), limited)
 
     def _address(self, container: DockerContainer, port: int) -> tuple[str, int]:
         """Host and port of a running container, as this process reaches it."""
