@@ -267,12 +267,9 @@ class AuditRun:
             problem = ""
             try:
                 if self.options.report:
-                    report_folder.write_report(
-                        evidence, self.folder, self.identity, self.means, self.clock
-                    )
-                    self.progress("report signed, and verified as a reader would")
-                    self.progress.close_log()
-                    sidecars.bind(evidence, self._folder.path, self._folder.files(), self.identity)
+                    sidecars.write_oscal(evidence, self._folder.path)
+                    with report_folder.all_or_nothing(self._folder.path):
+                        self._write_report(evidence, self._folder)
             except RestoreProofError as error:
                 problem = f"no report could be made: {error.where}: {error.what}"
             except Exception as error:  # noqa: BLE001  # the evidence must not be lost
@@ -296,6 +293,12 @@ class AuditRun:
         if problem:
             raise InfrastructureError(problem, where=str(folder), mend=mend)
         return evidence, folder
+
+    def _write_report(self, evidence: Evidence, folder: RunFolder) -> None:
+        report_folder.write_report(evidence, folder.path, self.identity, self.means, self.clock)
+        self.progress("report signed, and verified as a reader would")
+        self.progress.close_log()
+        sidecars.bind(evidence, folder.path, folder.files(), self.identity)
 
     def _evidence(self, observed: Environment) -> Evidence:
         left = cleanup.servers_left(self.id)

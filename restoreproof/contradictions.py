@@ -140,7 +140,7 @@ def loss(planned: Planned, plan: Plan) -> Ruling:
         component=planned.name,
         holds=amount <= rpo,
         expected=f"at most {duration(rpo)}",
-        seen=f"{subject} allow {duration(amount)} of loss against an RPO of {duration(rpo)}",
+        seen=f"{subject} allow {duration(amount, rpo)} of loss against an RPO of {duration(rpo)}",
         basis=loss_basis(planned, plan),
         mend=_mend_of_loss(planned, plan),
     )
@@ -297,13 +297,22 @@ def _mend_of_loss(planned: Planned, plan: Plan) -> str:
         means.append(f"run {EVERY[kind]} at least every {duration(_rounded_down(room))}")
     else:
         means.append(f"make {EVERY[kind]} take less than the RPO: {_job(plan, kind)}")
-    means.append(f"promise an RPO of {duration(plan.loss.amount)}")
+    means.append(f"promise an RPO of {duration(_rounded_up(plan.loss.amount))}")
     return f"{', '.join(means[:-1])} or {means[-1]}"
 
 
 def _rounded_down(value: timedelta) -> timedelta:
-    step = next((one for one in ROUND if one * 10 <= value), timedelta(seconds=1))
+    step = _step(value)
     return max(value // step * step, timedelta(seconds=1))
+
+
+def _rounded_up(value: timedelta) -> timedelta:
+    step = _step(value)
+    return -(-value // step) * step
+
+
+def _step(value: timedelta) -> timedelta:
+    return next((one for one in ROUND if one * 10 <= value), timedelta(seconds=1))
 
 
 def _job(plan: Plan, kind: str) -> str:

@@ -199,8 +199,8 @@ def objectives(request: pytest.FixtureRequest) -> Objectives:
 
 
 @pytest.fixture(scope="session")
-def in_words() -> Callable[[timedelta], str]:
-    """Says a length of time as people read it."""
+def in_words() -> Callable[..., str]:
+    """Says a length of time as people read it, held against a limit if one is given."""
     return wording.duration
 
 

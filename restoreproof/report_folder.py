@@ -75,7 +75,7 @@ def make_later(
     if taken := sorted(there & MADE):
         raise OutputUnwritable("there is a file already", where=str(folder / taken[0]), mend=mend)
     kept = set(_left_by(evidence, folder)) if there else set[str]()
-    with _all_or_nothing(folder):
+    with all_or_nothing(folder):
         if (folder / oscal.NAME).exists() and oscal.NAME not in kept:
             raise UserError("whose it is, is not known", where=str(folder / oscal.NAME), mend=mend)
         if not there:
@@ -97,7 +97,8 @@ def _left_by(evidence: Evidence, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _all_or_nothing(folder: Path) -> Iterator[None]:
+def all_or_nothing(folder: Path) -> Iterator[None]:
+    """Remove what the block added to a folder, if it fails."""
     before = set(folder.iterdir())
     try:
         yield

@@ -68,8 +68,13 @@ def keywords(evidence: Evidence) -> str:
     return ", ".join(printable(mark.replace(",", " ")) for mark in marks)
 
 
-def duration(value: timedelta) -> str:
-    """A duration in at most two units, such as ``24 h 3 min`` or ``1.8 s``."""
+def duration(value: timedelta, limit: timedelta | None = None) -> str:
+    """A duration in at most two units, such as ``24 h 3 min`` or ``1.8 s``.
+
+    One above its ``limit`` is not told in the limit's own words: ``24 h and 686 ms``.
+    """
+    if limit is not None and value > limit and duration(value) == duration(limit):
+        return f"{duration(limit)} and {duration(value - limit)}"
     seconds = value.total_seconds()
     minus = MINUS if seconds < 0 else ""
     seconds = abs(seconds)

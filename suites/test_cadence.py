@@ -20,7 +20,8 @@ def test_restores_are_tested_as_often_as_promised(component, objectives, in_word
     observe(
         examined=1 + len(standing.earlier.runs),
         expected=f"at most {in_words(objectives.restore_test_every)} between restore tests",
-        seen=f"{in_words(since)} since {what}, {standing.tested_last:%Y-%m-%d %H:%M} UTC",
+        seen=f"{in_words(since, objectives.restore_test_every)} since {what},"
+        f" {standing.tested_last:%Y-%m-%d %H:%M} UTC",
         remedy="have `restoreproof audit POLICY` run by itself: see `restoreproof schedule`",
     )
     assert since <= objectives.restore_test_every

@@ -17,7 +17,7 @@ def test_schedule_can_meet_the_objective(component, objectives, in_words, observ
     observe(
         examined=1,
         expected=f"at most {in_words(objectives.rpo)}",
-        seen=f"{in_words(promised.value)} may be lost: {promised.basis}",
+        seen=f"{in_words(promised.value, objectives.rpo)} may be lost: {promised.basis}",
         remedy=component.ruling("RPO-001").mend,
     )
     assert promised.value <= objectives.rpo
@@ -34,7 +34,9 @@ def test_recovery_points_are_close_enough(component, objectives, in_words, obser
     observe(
         examined=len(component.backups),
         expected=f"at most {in_words(objectives.rpo)}",
-        seen=f"{in_words(kept.value)}: {kept.basis}" if kept.value is not None else kept.basis,
+        seen=kept.basis
+        if kept.value is None
+        else f"{in_words(kept.value, objectives.rpo)}: {kept.basis}",
         remedy="run the backup job, and find out why it did not run",
     )
     assert kept.value is not None
@@ -55,7 +57,7 @@ def test_measured_loss_is_within_objective(restored, audited, objectives, in_wor
     observe(
         examined=1,
         expected=f"at most {in_words(objectives.rpo)} lost",
-        seen=f"{in_words(measured.value)} lost: {measured.basis}",
+        seen=f"{in_words(measured.value, objectives.rpo)} lost: {measured.basis}",
         remedy="back up more often, or stream the changes all the time",
     )
     assert measured.value <= objectives.rpo

@@ -68,7 +68,7 @@ def test_restore_time_is_within_objective(attempt, objectives, in_words, observe
     observe(
         examined=len(attempt.phases),
         expected=f"at most {in_words(objectives.rto)}",
-        seen=in_words(attempt.duration),
+        seen=in_words(attempt.duration, objectives.rto),
         remedy="find the longest step in the timeline and shorten it, or change the objective",
     )
     assert attempt.duration <= objectives.rto
@@ -87,7 +87,7 @@ def test_restore_of_the_expected_size_is_within_objective(component, objectives,
     observe(
         examined=1,
         expected=f"at most {in_words(objectives.rto)}",
-        seen=f"{in_words(estimated.value)}: {estimated.basis}",
+        seen=f"{in_words(estimated.value, objectives.rto)}: {estimated.basis}",
         remedy="restore in a faster way (for MySQL method: clone), or change the objective",
     )
     assert estimated.value <= objectives.rto

@@ -98,7 +98,7 @@ def test_every_backup_was_checked_in_its_time(component, in_words, observe):
     observe(
         examined=len(component.backups),
         expected=f"each checked within {in_words(component.check_within)}",
-        seen=f"longest time without a check: {in_words(longest)}",
+        seen=f"longest time without a check: {in_words(longest, component.check_within)}",
         remedy="audit more often: see `restoreproof schedule`",
     )
     assert longest <= component.check_within

@@ -17,7 +17,7 @@ class Small:
     retention: str = ""
     more: str = ""
     engine: str = "mysql"
-    full: int = 0
+    full: float = 0
     incremental: int = 0
     objective: str = "31d"
     durations: dict[str, timedelta] = field(init=False)

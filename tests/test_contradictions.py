@@ -108,6 +108,19 @@ def test_mend_names_an_interval_that_mends(
     assert f"at least every {interval} or" in found.mend.replace("1 min 25 s", "85 s")
 
 
+@pytest.mark.parametrize(("full", "promise"), [(1 / 60, "25h"), (3, "25h"), (60, "25h")])
+def test_mend_names_a_promise_that_is_kept(full: float, promise: str, tmp_path: Path) -> None:
+    """A daily backup does not keep 24 h: the job takes time too, and both are told apart."""
+    small = Small("RPO-001", "full: 0 3 * * *", "24h", engine="git", full=full)
+    (found,) = broken(policy_document(tmp_path, small.text), small.durations)
+
+    assert found.seen.startswith("full backups every 24 h allow 2")
+    assert "allow 24 h of loss" not in found.seen
+    assert found.mend.endswith(f"promise an RPO of {promise[:-1]} h")
+    mended = Small("RPO-001", "full: 0 3 * * *", promise, engine="git", full=full)
+    assert broken(policy_document(tmp_path, mended.text), mended.durations) == []
+
+
 def test_job_longer_than_the_objective_is_to_be_faster(tmp_path: Path, full_only: None) -> None:
     """Where no interval helps, none is named."""
     small = Small("RPO-001", "full: 0 3 * * *", "1h", engine="git", full=61)

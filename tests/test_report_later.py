@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -136,6 +137,34 @@ def test_folder_for_a_report_is_the_runs_own_or_empty(
     proven = run(folder, "verify", str(tmp_path / "new" / "report.pdf"), *TRUST)
     assert "proved      sidecars" in proven.printed
     assert (tmp_path / "new" / "evidence.json").read_bytes() == evidence.canonical()
+
+
+def test_disk_that_fills_while_the_report_is_made(place: tuple[Path, Authority]) -> None:
+    """Nothing half made is left, and the command that the line names makes the report whole."""
+    folder, authority = place
+    authority.broken.clear()
+    archive = folder / "small"
+    archive.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o"]
+    # Room for the evidence and not for the report.
+    subprocess.run([*mount, "size=200k", "none", str(archive)], check=True)
+    try:
+        audit = run(folder, "audit", "policy.yaml", "--out", "small", **DOCKER)
+
+        assert audit.code == 3, audit.printed
+        told = audit.messages[-1]
+        assert "No space left on device" in told
+        (evidence,) = archive.glob("*/evidence.json")
+        left = {path.name for path in evidence.parent.iterdir()}
+        assert not left & report_folder.MADE
+        subprocess.run([*mount, "remount,size=20m", "none", str(archive)], check=True)
+        made = run(folder, *told.partition("then: restoreproof ")[2].split())
+        assert made.code == 0, made.printed
+        proven = run(folder, "verify", str(evidence.with_name("report.pdf")), *TRUST)
+        assert proven.code == 0, proven.printed
+        assert "proved      sidecars" in proven.printed
+    finally:
+        subprocess.run(["umount", str(archive)], check=True)
 
 
 def test_report_made_later_of_other_evidence_is_found_out(place: tuple[Path, Authority]) -> None:

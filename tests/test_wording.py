@@ -30,6 +30,14 @@ def test_durations_are_for_people(value: timedelta, words: str) -> None:
     assert wording.duration(value) == words
 
 
+def test_limit_that_is_exceeded_is_not_told_as_kept() -> None:
+    """By however little: the reader must see why a check failed. Below it nothing changes."""
+    day, bit = timedelta(hours=24), timedelta(milliseconds=686)
+    assert wording.duration(day + bit, day) == "24 h and 686 ms"
+    assert wording.duration(day + timedelta(hours=1), day) == "25 h"
+    assert wording.duration(day - bit, day) == wording.duration(day, day) == "24 h"
+
+
 @pytest.mark.parametrize(
     ("count", "words"),
     [
