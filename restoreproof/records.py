@@ -48,7 +48,7 @@ NO_CONTROL = (
     " a damaged backup"
 )
 REASONS_SHOWN = 3
-REASON_LENGTH = 160
+REASON_LENGTH = 115
 
 
 def evidence(run: AuditRun, observed: Environment) -> Evidence:
