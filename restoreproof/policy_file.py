@@ -1,6 +1,7 @@
 """Reading a policy file: YAML 1.2 to a valid policy, or every mistake with its line."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from restoreproof import engines
 from restoreproof.errors import PolicyInvalid, UserError
 from restoreproof.policy import PolicyDocument, document_model, fingerprint_of
 
+Place = tuple[int | str, ...]
 SECTION = ("not a section", "write its keys below it, indented")
 WORDS = {
     "extra_forbidden": ("unknown key", "remove '{key}' or correct its spelling"),
@@ -98,16 +100,32 @@ def _plain(node: Any) -> Any:
 def _problems(path: Path, tree: Any, mistakes: Sequence[ErrorDetails]) -> list[UserError]:
     """All mistakes in the order of their lines, each place once: a union complains twice."""
     found: dict[tuple[int, str], UserError] = {}
+    misspelt = _misspelt(mistakes)
     for details in mistakes:
         if details["type"] == "too_short" and _is_above_another(details, mistakes):
             # Only items without a mistake were counted.
             continue
+        if details["type"] == "missing" and details["loc"] in misspelt.values():
+            continue
         line, keys = _locate(tree, _location(details), details["type"])
         what, mend = _explain(details, keys)
+        if details["loc"] in misspelt:
+            mend = f"write '{misspelt[details['loc']][-1]}'"
         name = ".".join(map(str, keys))
         problem = UserError(f"{name}: {what}" if name else what, where=f"{path}:{line}", mend=mend)
         found.setdefault((line, name), problem)
     return [found[place] for place in sorted(found)]
+
+
+def _misspelt(mistakes: Sequence[ErrorDetails]) -> Mapping[Place, Place]:
+    """The place of an unknown key, and that of the one like it that is missing beside it."""
+    missing = [one["loc"] for one in mistakes if one["type"] == "missing"]
+    found = {}
+    for place in (one["loc"] for one in mistakes if one["type"] == "extra_forbidden"):
+        beside = {str(one[-1]): one for one in missing if one[:-1] == place[:-1]}
+        for like in get_close_matches(str(place[-1]), beside, n=1):
+            found[place] = beside[like]
+    return found
 
 
 def _is_above_another(details: ErrorDetails, mistakes: Sequence[ErrorDetails]) -> bool:
