@@ -2,28 +2,20 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from time import time_ns
 from typing import Any
 
-import httpx
-import pytest
+from influxdb2_server import Server, serving
 from sources import PASSWORD, SECRET, WRONG_PASSWORD, Fault, Source
-from testcontainers.core.container import DockerContainer
 
 from restoreproof import damage_influxdb as faults
-from restoreproof import images
-from restoreproof.demo.servers import address, publish, wait_until
 from restoreproof.engines.contract import Restored
-from restoreproof.engines.influxdb2_client import Influx2Client, Influx2Refused
 from restoreproof.engines.influxdb2_content import EVER, Bucket, buckets
 from restoreproof.engines.influxdb2_restored import RestoredInfluxDB2
 from restoreproof.engines.influxdb2_source import InfluxDB2Source
-from restoreproof.errors import ImageUnavailable
-from restoreproof.sandbox import Sandboxes
 
-IMAGE = "influxdb:2.7"
 POWERLESS = "CONTRACT_POWERLESS_TOKEN"
 HOME, TORTURE = "home", "torture"
 STRANGE, EMPTY, SHORT = "имя с пробелом", "nothing in it", "kept for a week"
@@ -55,7 +47,7 @@ MANY = "\n".join(
     f"series,n={number % 20} v={number * 1.1},w={number}i {1600000000 + number * 60}000000000"
     for number in range(4000)
 )
-CONFIGURED, CONFIGURATION = "/etc/influxdb2/config.toml", b'log-level = "error"\n'
+CONFIGURATION = b'log-level = "error"\n'
 TASK = 'option task = {name: "a mean", every: 1h}\nfrom(bucket: "torture") |> range(start: -1h)'
 
 
@@ -70,19 +62,13 @@ class InfluxDB2Torture(Source):
     has_socket = False
     keeps_secrets = frozenset({"metadata.bolt.zst"})
 
-    def __init__(self, container: DockerContainer, image: images.Image) -> None:
-        self.image = image
-        self.container = str(container.get_wrapped_container().name)
-        host, port = address(container, 8086)
-        self.url = f"http://{host}:{port}"
-        self.client = Influx2Client(self.url)
+    def __init__(self, server: Server) -> None:
+        self.image, self.container, self.url = server.image, server.container, server.url
+        self.client, self.home = server.client, server.organization
 
     def fill(self) -> None:
-        """Make the first organization with its operator token, and what there is to back up."""
-        first = {"username": "admin", "password": SECRET, "org": HOME, "bucket": TORTURE}
-        made = self.client.post("/api/v2/setup", first | {"token": SECRET})
-        self.client.use(SECRET)
-        self.home = home = made["org"]["id"]
+        """Make what there is to back up."""
+        home = self.home
         for name, seconds in ((STRANGE, 0), (EMPTY, 0), (SHORT, 7 * 24 * 3600)):
             rules = [{"type": "expire", "everySeconds": seconds}]
             self.client.post(
@@ -182,24 +168,7 @@ class InfluxDB2Torture(Source):
 @contextmanager
 def source(_place: Path) -> Iterator[InfluxDB2Torture]:
     """Start the server and fill it."""
-    try:
-        image = images.ensure(IMAGE, lambda _: None)
-    except ImageUnavailable as missing:
-        pytest.skip(str(missing))
-    container = DockerContainer(image.reference)
-    container.with_copy_into_container(CONFIGURATION, CONFIGURED)
-    container.with_env("INFLUXD_CONFIG_PATH", CONFIGURED)
-    publish(container, (8086,), Sandboxes("contract").labels("source"))
-    with container:
-        torture = InfluxDB2Torture(container, image)
-        with closing(torture.client):
-            wait_until(lambda: _answers(torture), container, what="the InfluxDB server")
-            torture.fill()
-            yield torture
-
-
-def _answers(torture: InfluxDB2Torture) -> bool:
-    try:
-        return bool(torture.client.get("/health")["status"] == "pass")
-    except (httpx.HTTPError, Influx2Refused):
-        return False
+    with serving(SECRET, HOME, TORTURE, CONFIGURATION) as server:
+        torture = InfluxDB2Torture(server)
+        torture.fill()
+        yield torture

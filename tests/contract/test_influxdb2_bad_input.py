@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from influxdb2_source import IMAGE, POWERLESS, InfluxDB2Torture, source
+from influxdb2_server import IMAGE
+from influxdb2_source import POWERLESS, InfluxDB2Torture, source
 from sources import SECRET, provider
 from testcontainers.core.container import DockerContainer
 

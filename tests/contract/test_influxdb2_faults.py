@@ -15,7 +15,8 @@ from time import time_ns
 
 import pytest
 from influxdb2_bench import SHARDS, Bench, bench, delete, differences
-from influxdb2_source import CONFIGURED, EMPTY, POWERLESS, SHORT, STRANGE, TORTURE
+from influxdb2_server import CONFIGURED
+from influxdb2_source import EMPTY, POWERLESS, SHORT, STRANGE, TORTURE
 from mysql_bench import seed, tell
 from sources import SECRET
 

@@ -7,30 +7,23 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
 
-import httpx
 import pytest
+from influxdb2_server import CONFIGURED, serving
 from runs import COMMAND, Finished, audit_command, run
-from testcontainers.core.container import DockerContainer
 
-from restoreproof import images, signing
+from restoreproof import signing
 from restoreproof.clock import system_clock
 from restoreproof.damage import VaultCopy
 from restoreproof.damage_content import replace_in_file
 from restoreproof.damage_influxdb import drop_points
-from restoreproof.demo.servers import address, publish, wait_until
-from restoreproof.engines.influxdb2_client import Influx2Client, Influx2Refused
-from restoreproof.errors import ImageUnavailable
-from restoreproof.sandbox import Sandboxes
 from restoreproof.verdicts import Verdict
 
-IMAGE, NAME, ORGANIZATION, BUCKET = "influxdb:2.7", "metrics", "home", "telegraf"
+NAME, ORGANIZATION, BUCKET = "metrics", "home", "telegraf"
 HEALTHY, DAMAGED = "healthy", "damaged"
-CONFIGURED = "/etc/influxdb2/config.toml"
 CONFIGURATION = b'log-level = "error"\nquery-concurrency = 10\n'
 POLICY = """\
 estate: Weather
@@ -74,34 +67,6 @@ class Weather:
     trust: Path
 
 
-@contextmanager
-def _server(token: str) -> Iterator[tuple[Influx2Client, str, str]]:
-    """A server with its first organization, its URL, and the container's name."""
-    try:
-        image = images.ensure(IMAGE, lambda _: None)
-    except ImageUnavailable as missing:
-        pytest.skip(str(missing))
-    container = DockerContainer(image.reference)
-    container.with_copy_into_container(CONFIGURATION, CONFIGURED)
-    container.with_env("INFLUXD_CONFIG_PATH", CONFIGURED)
-    publish(container, (8086,), Sandboxes("tests").labels("source"))
-    with container:
-        host, port = address(container, 8086)
-        url = f"http://{host}:{port}"
-        with closing(Influx2Client(url)) as client:
-            wait_until(lambda: _answers(client), container, what="the InfluxDB server")
-            first = {"username": "admin", "password": token, "org": ORGANIZATION, "bucket": BUCKET}
-            client.post("/api/v2/setup", first | {"token": token})
-            yield client.use(token), url, str(container.get_wrapped_container().name)
-
-
-def _answers(client: Influx2Client) -> bool:
-    try:
-        return bool(client.get("/health")["status"] == "pass")
-    except (httpx.HTTPError, Influx2Refused):
-        return False
-
-
 @pytest.fixture(scope="module")
 def weather(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weather]:
     """A full backup and an increment, audited as they are and damaged."""
@@ -115,14 +80,14 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weather]:
         done = run((*COMMAND, *words, policy), known, place)
         assert done.code == 0, done.output
 
-    with _server(token) as (client, url, container):
-        policy.write_text(POLICY.format(url=url, container=container))
+    with serving(token, ORGANIZATION, BUCKET, CONFIGURATION) as server:
+        client = server.client
+        policy.write_text(POLICY.format(url=server.url, container=server.container))
         client.write(ORGANIZATION, BUCKET, [OLD.encode()], key="org")
         command("heartbeat")
         command("backup")
         client.write(ORGANIZATION, BUCKET, [b"cpu,host=late used=1 1600000000000000000"], key="org")
-        organization = client.listed("/api/v2/orgs", "orgs")[0]["id"]
-        client.post("/api/v2/tasks", {"orgID": organization, "flux": TASK})
+        client.post("/api/v2/tasks", {"orgID": server.organization, "flux": TASK})
         client.write(ORGANIZATION, BUCKET, [f"now v=1i {time_ns()}".encode()], key="org")
         command("heartbeat")
         command("backup")
