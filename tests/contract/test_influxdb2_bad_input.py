@@ -123,7 +123,7 @@ def test_names_that_do_not_exist(torture: InfluxDB2Torture, estate: Path) -> Non
     """A bucket and an organization that the server does not have."""
     policy = _policy(estate, torture.url)
     text = policy.read_text()
-    policy.write_text(text.replace("[torture]", "[never made]"))
+    policy.write_text(text.replace("[torture]", "[torture, never made]"))
     assert "no bucket never made in organization home" in _mistake(estate)
     policy.write_text(text.replace("organization: home", "organization: nobody's"))
     assert "no organization nobody's at the source" in _mistake(estate)
