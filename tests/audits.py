@@ -7,6 +7,7 @@ from typing import Any
 
 from vaults import open_vault, store
 
+from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.estate import open_components
 from restoreproof.evidence import CheckRecord
@@ -64,6 +65,23 @@ def components(
         audited.lose(LOST, ask_source=False)
         audited.choose(vault.backups(audited.name), which, SEED)
     return opened, vault
+
+
+def one_component(folder: Path, policy: str) -> tuple[ComponentAudit, Vault]:
+    """The only component of a policy, and its vault, which is empty."""
+    document = policy_document(folder, policy)
+    (audited,) = open_components(document, (), Sandboxes("test"), system_clock, Progress())
+    return audited, open_vault(folder / "vault")
+
+
+def restored(audited: ComponentAudit, vault: Vault) -> ComponentAudit:
+    """The component, lost by now, when each of its backups came back."""
+    audited.lose(system_clock(), ask_source=False)
+    audited.choose(vault.backups(audited.name), "all")
+    for target in audited.targets:
+        with audited.attempt(target) as done:
+            assert done.succeeded, done.failure
+    return audited
 
 
 def attempt(target: Target, seconds: float, *, failure: str = "") -> RestoreAttempt:

@@ -4,19 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from audits import policy_document
+from audits import one_component, restored
 from test_negative_control import run_control
-from vaults import open_vault
 
 from restoreproof import damage_stores
-from restoreproof.clock import system_clock
 from restoreproof.command_engine import OwnCommands
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.engines.git_command import run_git
-from restoreproof.estate import open_components
 from restoreproof.evidence_negative_control import NegativeControlRecord, Outcome
-from restoreproof.progress import Progress
-from restoreproof.sandbox import Sandboxes
 
 POLICY = """\
 estate: Harbour
@@ -40,15 +35,9 @@ def _audited(place: Path, policy: str = POLICY) -> ComponentAudit:
     run_git(["init", "--quiet", "--initial-branch=main", str(source)])
     run_git([*author, "commit", "--quiet", "--allow-empty", "-m", "first"], source)
     (place / "store").mkdir()
-    document = policy_document(place, policy)
-    (found,) = open_components(document, (), Sandboxes("test"), system_clock, Progress())
-    vault = open_vault(place / "vault")
+    found, vault = one_component(place, policy)
     assert found.run_job(vault, "Harbour").problem == ""
-    found.lose(system_clock(), ask_source=False)
-    found.choose(vault.backups("wiki"), "all")
-    with found.attempt(found.targets[0]) as attempt:
-        assert attempt.succeeded, attempt.failure
-    return found
+    return restored(found, vault)
 
 
 def _run(audited: ComponentAudit) -> NegativeControlRecord:

@@ -10,24 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audits import policy_document
-from vaults import open_vault
+from audits import one_component, restored
 
 from restoreproof import resources
 from restoreproof.asking import Ask
 from restoreproof.checks import Answer
-from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.damage_catalogue import damages_for
 from restoreproof.engines.git_command import run_git
 from restoreproof.errors import SandboxTrouble
-from restoreproof.estate import open_components
 from restoreproof.evidence_negative_control import NegativeControlRecord, Outcome
 from restoreproof.negative_control import NegativeControl
 from restoreproof.plugin_questions import ask as ask_a_check
 from restoreproof.plugin_questions import ask_of
-from restoreproof.progress import Progress
-from restoreproof.sandbox import PREFIX, Sandboxes
+from restoreproof.sandbox import PREFIX
 from restoreproof.suite_index import Declaration, read_suites
 from restoreproof.verdicts import Verdict
 
@@ -60,18 +56,11 @@ def audited(tmp_path: Path) -> ComponentAudit:
     """A repository with two different backups, each of which was restored."""
     repository = tmp_path / "wiki.git"
     run_git(["init", "--quiet", "--initial-branch=main", str(repository)])
-    document = policy_document(tmp_path, POLICY)
-    vault = open_vault(tmp_path / "vault")
-    (found,) = open_components(document, (), Sandboxes("test"), system_clock, Progress())
+    found, vault = one_component(tmp_path, POLICY)
     for number in (1, 2):
         _commit(repository, number)
         found.run_job(vault, "Harbour", full=True)
-    found.lose(system_clock(), ask_source=False)
-    found.choose(vault.backups("wiki"), "all")
-    for target in found.targets:
-        with found.attempt(target) as attempt:
-            assert attempt.succeeded, attempt.failure
-    return found
+    return restored(found, vault)
 
 
 def run_control(

@@ -6,17 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from audits import policy_document
+from audits import one_component, restored
 from test_negative_control import run_control
-from vaults import open_vault
 
 from restoreproof import damage_trees
-from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
-from restoreproof.estate import open_components
 from restoreproof.evidence_negative_control import Outcome
-from restoreproof.progress import Progress
-from restoreproof.sandbox import PREFIX, Sandboxes
+from restoreproof.sandbox import PREFIX
 
 POLICY = """\
 estate: Harbour
@@ -40,21 +36,14 @@ def audited(tmp_path: Path) -> ComponentAudit:
         (folder / f"file {number}").write_text(f"content {number}\n")
     (folder / os.fsdecode(b"\xff")).touch()
     (folder / "link").symlink_to("file 1")
-    document = policy_document(tmp_path, POLICY.format(folder=folder))
-    vault = open_vault(tmp_path / "vault")
-    (found,) = open_components(document, (), Sandboxes("test"), system_clock, Progress())
+    found, vault = one_component(tmp_path, POLICY.format(folder=folder))
     found.run_job(vault, "Harbour", full=True)
     (folder / "file 2").unlink()
     (folder / "link").unlink()
     (folder / "link").symlink_to("file 0")
     (folder / "newer").write_text("newer\n")
     assert found.run_job(vault, "Harbour").kind == "incremental"
-    found.lose(system_clock(), ask_source=False)
-    found.choose(vault.backups("server"), "all")
-    for target in found.targets:
-        with found.attempt(target) as attempt:
-            assert attempt.succeeded, attempt.failure
-    return found
+    return restored(found, vault)
 
 
 def test_every_damage_to_files_is_noticed(audited: ComponentAudit) -> None:
