@@ -1,6 +1,11 @@
 """For the tests of every folder, which can import the modules that lie beside this one."""
 
+import signal
+from collections.abc import Iterator
+
 import pytest
+
+from restoreproof import interrupts
 
 ROUNDS, THOROUGH_ROUNDS = 10, 30
 
@@ -24,3 +29,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def rounds(request: pytest.FixtureRequest) -> int:
     """How many healthy rounds under load may raise no alarm."""
     return THOROUGH_ROUNDS if request.config.getoption("--thorough") else ROUNDS
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Handlers as the command line has them, and those of pytest again in the end."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(interrupts, "_remembered", interrupts._Remembered())
+    interrupts.watch()
+    yield
+    for one, handler in before.items():
+        signal.signal(one, handler)

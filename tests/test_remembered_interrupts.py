@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,17 +19,6 @@ from restoreproof.plugin_questions import ask as ask_a_check
 from restoreproof.suite_index import Declaration
 
 __all__ = ["audited", "few"]
-
-
-@pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Handlers as the command line has them, and those of pytest again in the end."""
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr(interrupts, "_remembered", interrupts._Remembered())
-    interrupts.watch()
-    yield
-    for one, handler in before.items():
-        signal.signal(one, handler)
 
 
 class Dropping:

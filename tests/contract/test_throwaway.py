@@ -18,6 +18,8 @@ from restoreproof.throwaway import Throwaway
 IMAGE = "restoreproof/influxdb:1.6"
 LABEL = "org.restoreproof.test-throwaway"
 
+pytestmark = pytest.mark.usefixtures("watched")
+
 
 @pytest.fixture
 def client() -> Iterator[docker.DockerClient]:
@@ -27,17 +29,6 @@ def client() -> Iterator[docker.DockerClient]:
         for left in client.containers.list(all=True, filters={"label": LABEL}):
             left.remove(force=True)
         client.networks.prune(filters={"label": LABEL})
-
-
-@pytest.fixture(autouse=True)
-def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Handlers as the command line has them, and those of pytest again in the end."""
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr(interrupts, "_remembered", interrupts._Remembered())
-    interrupts.watch()
-    yield
-    for one, handler in before.items():
-        signal.signal(one, handler)
 
 
 def _left(client: docker.DockerClient) -> list[Any]:
@@ -87,7 +78,7 @@ def test_interrupt_leaves_nothing(
     assert _left(client) == []
 
 
-def test_second_interrupt_does_not_wait(watched: None) -> None:
+def test_second_interrupt_does_not_wait() -> None:
     """Where the engine hangs, a second Ctrl-C ends what the first one let go on."""
     reached = []
 
