@@ -1,63 +1,38 @@
 """Healthy backups of a written InfluxDB 2.x server (30 with --thorough): no false alarm."""
 
 import random
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from time import time_ns
 
-from influxdb2_bench import Bench, bench, delete
+from influxdb2_bench import bench, delete
 from influxdb2_source import SHORT, TORTURE, InfluxDB2Torture
-from mysql_bench import seed, tell
+from influxdb_rounds import raise_no_alarm
 from sources import SECRET
 
-from restoreproof.engines.contract import Restored
 from restoreproof.engines.influxdb2_client import Influx2Client
-from restoreproof.fingerprint import compare
-from restoreproof.restore import to_restore
-from restoreproof.vault import StoredBackup
 
-LONGEST_CHAIN = 5
-PAUSE_SECONDS = 0.02
 DAYS = 4
 DAY = 24 * 3600 * 10**9
 
 
 def test_rounds_under_load(tmp_path: Path, rounds: int) -> None:
     """Every backup comes back equal, full or increment, whatever was written meanwhile."""
-    tell(f"FAULT_SEED={seed()}")
-    drawn = random.Random(seed())
-    alarms: list[str] = []
-    kinds: list[str] = []
-    with bench(tmp_path) as made:
+    with bench(tmp_path) as made, closing(Influx2Client(made.torture.url, SECRET)) as client:
         torture = made.torture
-        context = torture.context(made.sandboxes)
-        with _load(torture, drawn.randrange(2**32)) as worked:
-            while len(kinds) < rounds:
-                server = made.engine.provision(torture.good, torture.image, made.sandboxes)
-                with server as restored:
-                    chain: list[StoredBackup] = []
-                    for _ in range(drawn.randrange(2, LONGEST_CHAIN + 1)):
-                        _disturb(torture, drawn)
-                        chain.append(made.stored(chain[-1] if chain else None, context.source))
-                        kinds.append(chain[-1].entry.kind)
-                        alarms += _problems(made, restored, chain)
-    tell(f"{kinds.count('full')} full, {kinds.count('incremental')} increments, {worked[0]} writes")
-    assert alarms == []
-    assert worked[0] > rounds
-    assert min(kinds.count("full"), kinds.count("incremental")) > rounds // 10
 
+        def write(drawn: random.Random, at: int, lines: list[str], fresh: str) -> None:
+            content = "\n".join((*lines, f'{fresh},s="" {at}')).encode()
+            client.write(torture.home, drawn.choice((TORTURE, SHORT)), [content])
 
-def _problems(made: Bench, restored: Restored, chain: list[StoredBackup]) -> list[str]:
-    manifest = chain[-1].manifest()
-    backup = to_restore(chain[-1], manifest)
-    (made.engine.load if len(chain) == 1 else made.engine.replay)(restored, backup)
-    restored.answer()
-    found = compare(manifest.fingerprint, restored.fingerprint(manifest.fingerprint))
-    undecided = (f"undecided: {item.kind} {item.name}" for item in found.undecided)
-    return [f"{chain[-1].id}: {one}" for one in (*map(str, found.differences), *undecided)]
+        raise_no_alarm(
+            rounds,
+            made.engine,
+            lambda: made.engine.provision(torture.good, torture.image, made.sandboxes),
+            made.stored,
+            lambda drawn: _disturb(torture, drawn),
+            write,
+        )
 
 
 def _disturb(made: InfluxDB2Torture, drawn: random.Random) -> None:
@@ -76,26 +51,3 @@ def _disturb(made: InfluxDB2Torture, drawn: random.Random) -> None:
             made.write(TORTURE, f"late,n=1 v={drawn.random()!r} {at - at % DAY}")
         case _:
             delete(made.client, made.home, SHORT, "late")
-
-
-@contextmanager
-def _load(made: InfluxDB2Torture, drawn_from: int) -> Iterator[list[int]]:
-    """Points of now and of a moment ago, written until the block ends; how many there were."""
-    stop, worked = threading.Event(), [0]
-
-    def work() -> None:
-        drawn = random.Random(drawn_from)
-        while not stop.wait(PAUSE_SECONDS):
-            at = time_ns() - drawn.randrange(200_000_000)
-            lines = [f"now,n={n} v={drawn.random()!r},i={worked[0]}i {at}" for n in range(5)]
-            lines.append(f'fresh_{worked[0] // 200} v=1i,s="" {at}')
-            client.write(made.home, drawn.choice((TORTURE, SHORT)), ["\n".join(lines).encode()])
-            worked[0] += 1
-
-    with closing(Influx2Client(made.url, SECRET)) as client, ThreadPoolExecutor(1) as pool:
-        working = pool.submit(work)
-        try:
-            yield worked
-        finally:
-            stop.set()
-        working.result()
