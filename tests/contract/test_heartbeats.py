@@ -5,25 +5,22 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pymysql
 import pytest
+from beats import MONDAY, newest, refuse_in_one_line
 from mysql_source import FILES, MySQLTorture
 from sources import PASSWORD, SECRET, provider
 
-from restoreproof import engines
 from restoreproof.demo.mysql import statements
-from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.influxdb_client import InfluxClient
 from restoreproof.engines.mysql_connection import rows
-from restoreproof.errors import SourceUnavailable, UserError
+from restoreproof.errors import UserError
 from restoreproof.heartbeats import heartbeat
 from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
-from restoreproof.sandbox import Sandboxes
 
-MONDAY = datetime(2026, 7, 6, 16, 10, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 POLICY = """\
 estate: Harbour
@@ -99,17 +96,6 @@ def document(
         yield read_policy(path)
 
 
-def newest(document: PolicyDocument, name: str) -> datetime | None:
-    """The newest heartbeat as the backup's user reads it."""
-    component = document.policy.components[name]
-    engine = engines.load(component.engine)
-    context = SourceContext(
-        component=name, source=component.source, image=None, folder=document.folder,
-        sandboxes=Sandboxes("heartbeats"), clock=lambda: MONDAY,
-    )  # fmt: skip
-    return engine.newest_heartbeat(context)
-
-
 def test_beats_are_written_read_and_removed(document: PolicyDocument) -> None:
     """One a beat with the time that was passed in; all but the newest go on request."""
     told: list[str] = []
@@ -173,11 +159,7 @@ def test_refusal_is_one_line_without_the_password(
 ) -> None:
     """A wrong password is the user's mistake, told with the mend."""
     monkeypatch.setenv("BEATING", "wrong-and-secret")
-    with pytest.raises(SourceUnavailable) as caught:
-        heartbeat(document, (name,), lambda: MONDAY, lambda _: None)
-    assert "wrong-and-secret" not in str(caught.value)
-    assert caught.value.mend
-    assert "\n" not in str(caught.value)
+    refuse_in_one_line(document, name, "wrong-and-secret")
 
 
 def test_policy_without_a_writer_is_told_so(document: PolicyDocument) -> None:

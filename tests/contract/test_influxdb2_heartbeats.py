@@ -2,22 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
+from beats import MONDAY, context, newest, refuse_in_one_line
 from influxdb2_source import HOME, TORTURE, InfluxDB2Torture, source
 from sources import PASSWORD, provider
 
-from restoreproof import engines
-from restoreproof.engines.contract import SourceContext
 from restoreproof.engines.influxdb2_client import Influx2Client, Influx2Refused
-from restoreproof.errors import SourceUnavailable
 from restoreproof.heartbeats import heartbeat
 from restoreproof.policy import PolicyDocument
 from restoreproof.policy_file import read_policy
-from restoreproof.sandbox import Sandboxes
 
-MONDAY = datetime(2026, 7, 6, 16, 10, tzinfo=UTC)
 POLICY = """\
 estate: Harbour
 objectives: {{rpo: 1h, rto: 4h, restore_test_every: 31d}}
@@ -59,23 +55,6 @@ def document(
         yield read_policy(path)
 
 
-def _newest(document: PolicyDocument) -> datetime | None:
-    component = document.policy.components["metrics"]
-    engine = engines.load(component.engine)
-    return engine.newest_heartbeat(_context(document))
-
-
-def _context(document: PolicyDocument) -> SourceContext:
-    return SourceContext(
-        component="metrics",
-        source=document.policy.components["metrics"].source,
-        image=None,
-        folder=document.folder,
-        sandboxes=Sandboxes("heartbeats"),
-        clock=lambda: MONDAY,
-    )
-
-
 def test_beats_are_written_read_and_removed(document: PolicyDocument) -> None:
     """One a beat with the time that was passed in; all but the newest go on request."""
     told: list[str] = []
@@ -84,18 +63,18 @@ def test_beats_are_written_read_and_removed(document: PolicyDocument) -> None:
     last = MONDAY + timedelta(seconds=2, microseconds=345_678)
     for at in (MONDAY, last - timedelta(microseconds=1), last):
         heartbeat(document, (), lambda at=at: at, told.append)
-    assert _newest(document) == last
+    assert newest(document, "metrics") == last
     for removed in (2, 0):
         told.clear()
         heartbeat(document, (), lambda: MONDAY, told.append, clear=True)
         assert told == [f"metrics: {removed} old heartbeats removed"]
-        assert _newest(document) == last
+        assert newest(document, "metrics") == last
 
 
 def test_writer_may_do_nothing_else(document: PolicyDocument, torture: InfluxDB2Torture) -> None:
     """The token of the writer opens no other bucket."""
     writer = document.policy.components["metrics"].source.heartbeat.writer  # type: ignore[attr-defined]
-    token = _context(document).secret(writer.token)
+    token = context(document, "metrics").secret(writer.token)
     with (
         closing(Influx2Client(torture.url, token)) as client,
         pytest.raises(Influx2Refused),
@@ -108,8 +87,4 @@ def test_refusal_is_one_line_without_the_token(
 ) -> None:
     """A wrong token is the user's mistake, told with the mend."""
     monkeypatch.setenv("BEATING", "wrong-and-secret")
-    with pytest.raises(SourceUnavailable) as caught:
-        heartbeat(document, (), lambda: MONDAY, lambda _: None)
-    assert "wrong-and-secret" not in str(caught.value)
-    assert caught.value.mend
-    assert "\n" not in str(caught.value)
+    refuse_in_one_line(document, "metrics", "wrong-and-secret")
