@@ -191,7 +191,7 @@ def test_signatures_are_good(restored, audited, seed, observe):
     """
     found = restored.signatures(audited.context, restored.sample(seed, SAMPLE))
     if not found.examined:
-        # Signatures were promised and none was seen: that is no pass, and none is broken either.
+        # Signatures were promised and none was seen, and none is broken either: unproven.
         pytest.skip("nothing is signed among tags, newest commits and the sample")
     observe(
         examined=found.examined,
@@ -221,12 +221,10 @@ def test_what_is_encrypted_can_be_opened(restored, audited, observe):
     Every file and value under vault in the newest version is tried: without its password it is
     backed up and lost all the same. Nothing is decrypted by that.
     """
-    if not restored.has_commit:
-        # An empty repository is legitimate and holds nothing that could be judged: unproven.
-        pytest.skip(NO_VERSION)
+    _has_a_version(restored)
     found = restored.vaulted(audited.context)
     if not found.examined:
-        # Passwords were promised to open something, and there is nothing: that is no pass.
+        # Passwords were promised to open something, and there is nothing: unproven.
         pytest.skip("nothing is under ansible-vault in the newest version")
     more = f" and {len(found.closed) - 10} more" if len(found.closed) > 10 else ""
     observe(
@@ -249,12 +247,17 @@ def _before(past):
     return f"; none in {past.contents} contents of older versions{left_out}"
 
 
+def _has_a_version(restored):
+    if not restored.has_commit:
+        # An empty repository is legitimate and holds nothing that could be judged: unproven.
+        pytest.skip(NO_VERSION)
+
+
 def _is_there(kind, restored, audited, observe):
     source = audited.component.source
     path = source.paths.get(kind)
-    if path is None and not restored.has_commit:
-        # An empty repository is legitimate and holds nothing that could be judged: unproven.
-        pytest.skip(NO_VERSION)
+    if path is None:
+        _has_a_version(restored)
     layout = restored.layout(source.paths) if restored.has_commit else None
     if path is None and kind not in layout.found:
         # Nobody can say whether what is not named is there: unproven, with the mend.
@@ -272,13 +275,11 @@ def _is_there(kind, restored, audited, observe):
 
 def _works(kind, restored, audited, observe):
     paths = audited.component.source.paths
-    if not restored.has_commit:
-        # An empty repository is legitimate and holds nothing that could be judged: unproven.
-        pytest.skip(NO_VERSION)
+    _has_a_version(restored)
     layout = restored.layout(paths)
     there = [layout.has(path) for path in layout.found.get(kind, ())]
     if not all(there) or not (there or kind == "configuration"):
-        # Whether it should be there is another check's question; what is not there cannot be tried.
+        # That it should be there is another check's question; untried is unproven.
         pytest.skip(f"there is no {kind} to try")
     answers = restored.ansible(paths)
     if answers is None:
@@ -293,5 +294,5 @@ def _works(kind, restored, audited, observe):
     )
     assert not answer.fault
     if answer.lacking:
-        # What it needs is not in the backup (a collection, a network): neither sound nor broken.
+        # What it needs is not in the backup (a collection, a network): unproven, with what it is.
         pytest.skip(f"could not tell here: {answer.lacking}")
