@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from restoreproof.archive import new_run_id
 from restoreproof.clock import system_clock
 from restoreproof.due import DueRun, due_now, next_due, note_schedule
 from restoreproof.engines.contract import Clock
@@ -16,13 +15,13 @@ from restoreproof.estate import (
     prepare_vault,
     probe,
     run_job_alone,
+    sandboxes_of,
 )
 from restoreproof.jobs import JobResult, note_failure
 from restoreproof.policy import PolicyDocument, Schedule
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
 from restoreproof.run_history import RunHistory
-from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import Vault
 from restoreproof.wording import instant, plural
 
@@ -97,7 +96,7 @@ def _made(
     now: datetime,
 ) -> JobResult:
     try:
-        sandboxes = Sandboxes(new_run_id(now), document.policy.audit.limits.of_each())
+        sandboxes = sandboxes_of(document, now)
         (audited,) = open_components(document, (name,), sandboxes, clock, progress)
         probe([audited])
     except RestoreProofError as problem:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -57,6 +57,11 @@ def chosen_components(document: PolicyDocument, chosen: Sequence[str]) -> tuple[
             mend=f"choose from: {', '.join(names)}",
         )
     return tuple(name for name in names if not chosen or name in chosen)
+
+
+def sandboxes_of(document: PolicyDocument, now: datetime) -> Sandboxes:
+    """Sandboxes of a new run, each with what the policy lets it use."""
+    return Sandboxes(new_run_id(now), document.policy.audit.limits.of_each())
 
 
 def open_components(
@@ -233,7 +238,7 @@ def streaming(
     """
     document = read_policy(policy)
     vault = open_vault(document)
-    sandboxes = Sandboxes(new_run_id(system_clock()))
+    sandboxes = sandboxes_of(document, system_clock())
     components = open_components(document, chosen, sandboxes, clock, progress)
     streamed = [audited for audited in components if audited.streams]
     if not streamed:
@@ -317,7 +322,7 @@ def run_jobs(policy: Path, chosen: Sequence[str], progress: Progress, *, full: b
     """
     document = read_policy(policy)
     vault = open_vault(document)
-    sandboxes = Sandboxes(new_run_id(system_clock()), document.policy.audit.limits.of_each())
+    sandboxes = sandboxes_of(document, system_clock())
     components = open_components(document, chosen, sandboxes, system_clock, progress)
     probe(components)
     prepare_vault(vault)

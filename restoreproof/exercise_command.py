@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from restoreproof.archive import new_run_id
 from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.engines.contract_exercise import CRITERIA, Criterion
 from restoreproof.errors import RestoreProofError, UserError
-from restoreproof.estate import open_components, open_vault
+from restoreproof.estate import open_components, open_vault, sandboxes_of
 from restoreproof.exercise import play
 from restoreproof.exercised import Exercised
 from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
-from restoreproof.sandbox import Sandboxes
 from restoreproof.verdicts import Verdict, worst
 
 
@@ -37,7 +35,7 @@ def exercise(options: ExerciseOptions, progress: Progress) -> int:
     """
     document = read_policy(options.policy)
     vault = open_vault(document)
-    sandboxes = Sandboxes(new_run_id(system_clock()), document.policy.audit.limits.of_each())
+    sandboxes = sandboxes_of(document, system_clock())
     chosen = (options.component,) if options.component else ()
     components = open_components(document, chosen, sandboxes, system_clock, progress)
     wanted = (options.criterion,) if options.criterion else CRITERIA

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from restoreproof.archive import new_run_id
 from restoreproof.clock import system_clock
 from restoreproof.component_audit import ComponentAudit
 from restoreproof.engines.contract import Parts
@@ -20,6 +19,7 @@ from restoreproof.estate import (
     open_components,
     open_vault,
     probe_commands,
+    sandboxes_of,
     tell_of,
 )
 from restoreproof.outcomes import RestoreFailed
@@ -28,7 +28,6 @@ from restoreproof.policy_file import read_policy
 from restoreproof.progress import Progress
 from restoreproof.recovery_points import described, find
 from restoreproof.restore import RestoreAttempt, Target, restoring
-from restoreproof.sandbox import Sandboxes
 from restoreproof.vault import Vault
 
 EQUAL, NOT_EQUAL, COULD_NOT_TELL = 0, 1, 3
@@ -64,7 +63,7 @@ def restore(options: RestoreOptions, progress: Progress) -> int:
     """
     document = read_policy(options.policy)
     vault = open_vault(document)
-    sandboxes = Sandboxes(new_run_id(system_clock()), document.policy.audit.limits.of_each())
+    sandboxes = sandboxes_of(document, system_clock())
     chosen = (options.component,)
     (audited,) = open_components(document, chosen, sandboxes, system_clock, progress)
     _require_sense(options, audited)
