@@ -17,6 +17,8 @@ from restoreproof.vault import StoredBackup
 
 LONGEST_CHAIN = 5
 PAUSE_SECONDS = 0.02
+LATENESS = "5s"
+"""On a busy machine a second can pass before a point that was just written is there."""
 
 Write = Callable[[random.Random, int, list[str], str], None]
 """Write at an instant, where chance decides: lines, and the begin of one of a new measurement."""

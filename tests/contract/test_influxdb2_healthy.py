@@ -7,7 +7,7 @@ from time import time_ns
 
 from influxdb2_bench import bench, delete
 from influxdb2_source import SHORT, TORTURE, InfluxDB2Torture
-from influxdb_rounds import raise_no_alarm
+from influxdb_rounds import LATENESS, raise_no_alarm
 from sources import SECRET
 
 from restoreproof.engines.influxdb2_client import Influx2Client
@@ -20,6 +20,7 @@ def test_rounds_under_load(tmp_path: Path, rounds: int) -> None:
     """Every backup comes back equal, full or increment, whatever was written meanwhile."""
     with bench(tmp_path) as made, closing(Influx2Client(made.torture.url, SECRET)) as client:
         torture = made.torture
+        source = torture.named(buckets=torture.good.buckets, lateness=LATENESS)
 
         def write(drawn: random.Random, at: int, lines: list[str], fresh: str) -> None:
             content = "\n".join((*lines, f'{fresh},s="" {at}')).encode()
@@ -28,8 +29,8 @@ def test_rounds_under_load(tmp_path: Path, rounds: int) -> None:
         raise_no_alarm(
             rounds,
             made.engine,
-            lambda: made.engine.provision(torture.good, torture.image, made.sandboxes),
-            made.stored,
+            lambda: made.engine.provision(source, torture.image, made.sandboxes),
+            lambda base: made.stored(base, source),
             lambda drawn: _disturb(torture, drawn),
             write,
         )

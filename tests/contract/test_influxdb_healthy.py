@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 from influxdb_bench import Server, ago, bench
-from influxdb_rounds import raise_no_alarm
+from influxdb_rounds import LATENESS, raise_no_alarm
 
 DAYS = 4
 SETUP = (
@@ -17,6 +17,7 @@ def test_rounds_under_load(tmp_path: Path, rounds: int) -> None:
     """Every backup comes back equal, full or increment, whatever was written meanwhile."""
     with bench(tmp_path) as made:
         made.server.run(*SETUP)
+        source = made.server.source(lateness=LATENESS)
 
         def write(drawn: random.Random, at: int, lines: list[str], fresh: str) -> None:
             policy = drawn.choice(("short", "long"))
@@ -25,8 +26,8 @@ def test_rounds_under_load(tmp_path: Path, rounds: int) -> None:
         raise_no_alarm(
             rounds,
             made.engine,
-            lambda: made.engine.provision(made.server.source(), None, made.sandboxes),
-            made.store,
+            lambda: made.engine.provision(source, None, made.sandboxes),
+            lambda base: made.store(base, source=source),
             lambda drawn: _disturb(made.server, drawn),
             write,
         )
