@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess as Process
 from pathlib import Path
 
+import docker.errors
 from mysql_chains import Source
 
 from restoreproof import docker_engine, engines
@@ -81,8 +82,10 @@ def streaming_elsewhere(source: Source, vault: Vault) -> Iterator[Process]:
         # As ``restoreproof clean`` does for whoever was killed.
         left = {"label": [f"{LABEL}.run={run}", f"{LABEL}.process={process.pid}"]}
         with closing(docker_engine.connect()) as client:
-            for container in client.containers.list(all=True, filters=left):
-                container.remove(force=True, v=True)
+            for container in client.containers.list(all=True, filters=left, ignore_removed=True):
+                # A test beside this one may be cleaning up after the dead as well.
+                with suppress(docker.errors.NotFound):
+                    container.remove(force=True, v=True)
 
 
 def until(condition: Callable[[], object]) -> None:

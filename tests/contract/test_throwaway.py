@@ -1,5 +1,6 @@
 """Ctrl-C while a container or a network is made or removed leaves neither."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,7 +17,7 @@ from restoreproof.images import ensure
 from restoreproof.throwaway import Throwaway
 
 IMAGE = "restoreproof/influxdb:1.6"
-LABEL = "org.restoreproof.test-throwaway"
+LABEL = f"org.restoreproof.test-throwaway-{os.getpid()}"
 
 pytestmark = pytest.mark.usefixtures("watched")
 
