@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PLACES = (Path("/usr/sbin/sshd"), ROOT / ".tox" / "sshd" / "usr" / "sbin" / "sshd")
 """Where Debian installs it, and where ``./run test`` unpacks it without installing it."""
 USER = "nobody"
-START_SECONDS = 20
+START_SECONDS = 60
 # Accounts of this machine are not touched: the server alone sees others in their place.
 WITH_ACCOUNTS = """
 mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/shadow" /etc/shadow &&

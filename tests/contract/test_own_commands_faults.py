@@ -89,7 +89,8 @@ def test_a_command_that_hangs_is_ended_with_its_children(context: SourceContext)
     problem = hanging.refused()
 
     assert problem == "full: ended at its limit of 2 s, with its children"
-    assert time.monotonic() - begun < 15
+    # A busy machine takes its time; without an end it would be ten minutes.
+    assert time.monotonic() - begun < 60
     child = int((context.folder / "child").read_text())
     assert not alive(child)
     assert not hanging.backups()
