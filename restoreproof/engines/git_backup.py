@@ -6,6 +6,8 @@ references as they were in one instant, so a source that moves on is no matter.
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from restoreproof.engines.git_stored import BUNDLE, REFERENCES, VERSIONS, put_ba
 from restoreproof.engines.git_submodules import SUBMODULES, submodules
 from restoreproof.engines.git_versions import SUBMODULES as SUBMODULE_KIND
 from restoreproof.engines.git_versions import listed, outside
+from restoreproof.fingerprint import Fingerprint
 from restoreproof.outcomes import BackupFailed, RestoreFailed
 
 OUTSIDE, DELETED, REWRITTEN = "outside", "deleted", "rewritten"
@@ -79,36 +82,49 @@ def _store(context: BackupContext, mirror: Path, place: Place) -> BackupContent:
         known = _known(context.base, mirror)
         facts["base_position"] = context.base.position
         facts |= _lost(context.base, references, mirror)
-    with context.artifact(REFERENCES) as sink:
-        sink.write(references.content)
-    with context.artifact(VERSIONS) as sink:
-        for chunk in listed(mirror, known):
-            sink.write(chunk)
-    if (bundle := _bundle(mirror, known)) is not None:
-        with context.artifact(BUNDLE) as sink:
-            for chunk in bundle:
+    # The mirror stands still, so it is looked at while it is bundled.
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fingerprint") as beside:
+        versions = beside.submit(list, listed(mirror, known))
+        looking = beside.submit(_look, mirror, references, place, recovery_point)
+        with context.artifact(REFERENCES) as sink:
+            sink.write(references.content)
+        if (bundle := _bundle(mirror, known)) is not None:
+            with context.artifact(BUNDLE) as sink:
+                for chunk in bundle:
+                    sink.write(chunk)
+        with context.artifact(VERSIONS) as sink:
+            for chunk in versions.result():
                 sink.write(chunk)
+        seen, lying = looking.result()
+    return BackupContent(
+        recovery_point=recovery_point,
+        fingerprint=seen,
+        source_version=run_git(["version"]).strip(),
+        source_identity=place.location,
+        position=references.position,
+        facts=facts | lying,
+    )
+
+
+def _look(
+    mirror: Path, references: References, place: Place, taken_at: datetime
+) -> tuple[Fingerprint, Mapping[str, str]]:
+    """The fingerprint, and the facts about what lies elsewhere."""
+    facts: dict[str, str] = {}
     if elsewhere := outside(mirror, references.object_format):
         facts[OUTSIDE] = json.dumps(elsewhere)
     if elsewhere.get(SUBMODULE_KIND):
         found = submodules(mirror, place.location)
         facts[PINNED] = SUBMODULES.dump_json(found).decode()
-    return BackupContent(
-        recovery_point=recovery_point,
-        fingerprint=fingerprint(mirror, recovery_point),
-        source_version=run_git(["version"]).strip(),
-        source_identity=place.location,
-        position=references.position,
-        facts=facts,
-    )
+    return fingerprint(mirror, taken_at), facts
 
 
 def _bundle(mirror: Path, known: tuple[str, ...]) -> Iterator[bytes] | None:
     """A bundle of what the references reach and known objects do not; None if that is nothing."""
     # What is packed at the source stays as it is. To look for deltas among the rest would take as
-    # long again as all else, for objects that the source packs by itself sooner or later; and to
-    # compress them harder gains a few in a thousand.
-    quick = ["-c", "pack.window=0", "-c", "pack.compression=1"]
+    # long again as all else, for objects that the source packs by itself sooner or later; and what
+    # git leaves uncompressed the vault compresses better, since it looks beyond one object.
+    quick = ["-c", "pack.window=0", "-c", "pack.compression=0"]
     command = [*quick, "bundle", "create", "--quiet", "-", "--all", "--stdin"]
     bundle = output_of(command, mirror, (f"^{one}" for one in known))
     try:

@@ -133,7 +133,7 @@ class RestoredGit(Restored):
     def view(self, commits: Sequence[str]) -> tuple[Version, ...]:
         """Read every file of versions as they were. Raise RestoreFailed if one cannot be read."""
         with self._reading() as objects:
-            return tuple(map(objects.view, commits))
+            return objects.view(commits)
 
     def differing(self, viewed: Sequence[Version]) -> tuple[str, ...]:
         """Versions whose tree is another than the backup recorded, or not recorded at all.

@@ -5,9 +5,10 @@ Files are hashed here again, not by git: a tree's name is computed from what was
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +21,8 @@ TREE, LINK, SUBMODULE = "40000", "120000", "160000"
 LARGE_FILE = re.compile(rb"version https://git-lfs\.github\.com/spec/v\d+\n")
 POINTER_BYTES = 1024
 """A pointer of Git LFS is never larger."""
+AT_ONCE = 500
+"""How many objects are asked for before the first is read: their names have to fit into a pipe."""
 SUBMODULES, LARGE_FILES = "submodules", "large files of Git LFS"
 
 
@@ -59,17 +62,19 @@ class Objects:
     def __init__(self, stdin: IO[bytes], stdout: IO[bytes], digest: str) -> None:
         self._stdin, self._stdout, self._digest = stdin, stdout, digest
         self._trees: dict[str, tuple[Entry, ...]] = {}
-        self._read: set[str] = set()
         self._counts: dict[str, int] = {}
 
-    def view(self, commit: str) -> Version:
-        """Read every file of a commit."""
-        tree = self.tree_of(commit)
-        return Version(commit, tree, self._read_all(tree))
+    def view(self, commits: Sequence[str]) -> tuple[Version, ...]:
+        """Read every file of commits."""
+        trees = [_tree_of(content) for content in self._contents(commits, "commit")]
+        self._read_trees(trees)
+        self._read_files()
+        told = zip(commits, trees, strict=True)
+        return tuple(Version(commit, tree, self._count(tree)) for commit, tree in told)
 
     def tree_of(self, commit: str) -> str:
         """The name of a commit's tree."""
-        return self.content(commit, "commit").split(b"\n", 1)[0].removeprefix(b"tree ").decode()
+        return _tree_of(self.content(commit, "commit"))
 
     def files(self, tree: str, before: bytes = b"") -> Iterator[File]:
         """All files below a tree in its order; submodules are among them."""
@@ -88,30 +93,56 @@ class Objects:
 
     def content(self, identifier: str, kind: str = "blob", most: int | None = None) -> bytes:
         """The content of an object, or as many bytes of its beginning."""
+        self._ask((identifier,))
+        return self._kept(identifier, kind, most)
+
+    def _read_trees(self, trees: Iterable[str]) -> None:
+        """Read trees and all below them, level by level."""
+        while lacking := [one for one in dict.fromkeys(trees) if one not in self._trees]:
+            for tree, content in zip(lacking, self._contents(lacking, "tree"), strict=True):
+                self._trees[tree] = tuple(_entries(content, len(tree) // 2))
+            below = (self._trees[tree] for tree in lacking)
+            trees = [one.identifier for one in chain(*below) if one.mode == TREE]
+
+    def _read_files(self) -> None:
+        """Read every file of the trees that were read, each once."""
+        every = chain(*self._trees.values())
+        files = dict.fromkeys(one.identifier for one in every if one.mode not in (TREE, SUBMODULE))
+        for _ in self._contents(tuple(files), "blob", most=0):
+            pass
+
+    def _count(self, tree: str) -> int:
+        """How many files are below a tree."""
+        if tree not in self._counts:
+            self._counts[tree] = sum(
+                self._count(entry.identifier) if entry.mode == TREE else entry.mode != SUBMODULE
+                for entry in self.entries(tree)
+            )
+        return self._counts[tree]
+
+    def _contents(
+        self, identifiers: Sequence[str], kind: str, most: int | None = None
+    ) -> Iterator[bytes]:
+        """The contents of objects, as of one. Git reads the next ones while one is hashed."""
+        for begin in range(0, len(identifiers), AT_ONCE):
+            block = identifiers[begin : begin + AT_ONCE]
+            self._ask(block)
+            for identifier in block:
+                yield self._kept(identifier, kind, most)
+
+    def _ask(self, identifiers: Sequence[str]) -> None:
+        # Why it ended, where it did, the answer that lacks tells.
+        with suppress(BrokenPipeError):
+            self._stdin.write("".join(f"{one}\n" for one in identifiers).encode())
+            self._stdin.flush()
+
+    def _kept(self, identifier: str, kind: str, most: int | None) -> bytes:
         kept = bytearray()
         for chunk in self._chunks(identifier, kind):
             kept += chunk if most is None else chunk[: most - len(kept)]
         return bytes(kept)
 
-    def _read_all(self, tree: str) -> int:
-        """Read every file below a tree that was not read yet; how many there are."""
-        if tree not in self._counts:
-            count = 0
-            for entry in self.entries(tree):
-                if entry.mode == TREE:
-                    count += self._read_all(entry.identifier)
-                elif entry.mode != SUBMODULE:
-                    count += 1
-                    if entry.identifier not in self._read:
-                        for _ in self._chunks(entry.identifier, "blob"):
-                            pass
-                        self._read.add(entry.identifier)
-            self._counts[tree] = count
-        return self._counts[tree]
-
     def _chunks(self, identifier: str, kind: str) -> Iterator[bytes]:
-        self._stdin.write(identifier.encode() + b"\n")
-        self._stdin.flush()
         said = self._stdout.readline().decode(errors="replace").split()
         if len(said) != 3 or said[1] != kind:
             raise RestoreFailed(f"{kind} {identifier} is {' '.join(said[1:]) or 'unreadable'}")
@@ -162,6 +193,10 @@ def outside(repository: Path, object_format: str) -> Mapping[str, tuple[str, ...
                 pointers.append(shown(path))
     found = {SUBMODULES: tuple(submodules), LARGE_FILES: tuple(pointers)}
     return {kind: paths for kind, paths in found.items() if paths}
+
+
+def _tree_of(commit: bytes) -> str:
+    return commit.split(b"\n", 1)[0].removeprefix(b"tree ").decode()
 
 
 def _entries(content: bytes, width: int) -> Iterator[Entry]:
