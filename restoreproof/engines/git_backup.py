@@ -108,7 +108,7 @@ def _store(context: BackupContext, mirror: Path, place: Place) -> BackupContent:
 
 def _look(
     mirror: Path, references: References, place: Place, taken_at: datetime
-) -> tuple[Fingerprint, Mapping[str, str]]:
+) -> tuple[Fingerprint, dict[str, str]]:
     """The fingerprint, and the facts about what lies elsewhere."""
     facts: dict[str, str] = {}
     if elsewhere := outside(mirror, references.object_format):
