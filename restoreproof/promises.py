@@ -36,7 +36,7 @@ REQUIRED = {
     "corruption": ("CRT-001",),
     "deletion": ("CRT-002",),
     "failure": ("CRT-003",),
-    "versions": ("GIT-001", "GIT-002", "GIT-009", "RET-001", "VLT-002"),
+    "versions": ("GIT-001", "GIT-002", "GIT-009", "GIT-011", "RET-001", "VLT-002"),
 }
 REQUIRED_OF_ENGINE = {
     ("files", "data"): ("FIL-001",),
@@ -44,7 +44,7 @@ REQUIRED_OF_ENGINE = {
     ("files", "logs"): ("FIL-001", "FIL-003"),
     ("git", "playbook"): ("GIT-003", "GIT-006"),
     ("git", "inventory"): ("GIT-004", "GIT-007"),
-    ("git", "configuration"): ("GIT-005", "GIT-008"),
+    ("git", "configuration"): ("GIT-005", "GIT-008", "GIT-012"),
     ("influxdb", "data"): ("INF-001", "INF-002"),
     ("influxdb", "configuration"): ("INF-003",),
     ("influxdb2", "data"): ("INF-001", "INF-002"),
@@ -54,13 +54,15 @@ REQUIRED_OF_ENGINE = {
     ("mysql", "logs"): ("MYS-005",),
 }
 """Checks without whose answer a promise is not kept, so that none can vanish unseen."""
+WHERE_NAMED = {"GIT-011": "signers", "GIT-012": "vault_passwords"}
+"""Those of them that are asked only where the source of a component has this key."""
 
 
 @dataclass(frozen=True)
 class Promise:
     """One promise of one component. ``gap`` says why nothing can prove it today.
 
-    ``waived`` names checks that are asked of other engines alone.
+    ``waived`` names checks that are asked only of other engines, or of other sources.
     """
 
     key: str
@@ -73,18 +75,20 @@ class Promise:
     @property
     def required(self) -> tuple[str, ...]:
         """Checks without whose answer it is not kept."""
-        own = REQUIRED_OF_ENGINE.get((self.engine, self.key), ())
-        asked = (one for one in REQUIRED.get(self.key, ()) if one not in self.waived)
-        return (*asked, *own)
+        every = REQUIRED.get(self.key, ()) + REQUIRED_OF_ENGINE.get((self.engine, self.key), ())
+        return tuple(one for one in every if one not in self.waived)
 
 
 def promises(
     name: str, component: Component, policy: Policy, engine: Engine[SourceModel]
 ) -> Iterator[Promise]:
     """All promises that a policy makes for one component."""
+    unasked = tuple(
+        one for one, key in WHERE_NAMED.items() if not getattr(component.source, key, ())
+    )
     for kind in component.coverage:
         gap = engine.gap(component.source, kind)
-        yield Promise(kind, name, f"backup and restore of {kind}", gap, engine.name)
+        yield Promise(kind, name, f"backup and restore of {kind}", gap, engine.name, unasked)
     if component.schedule:
         for due, expression in component.schedule.kinds.items():
             when = schedule.describe(expression, component.schedule.time_zone)
@@ -109,7 +113,8 @@ def promises(
         yield Promise("integrity", name, f"every backup's integrity is checked {when}")
     if component.retention:
         if component.retention.until and engine.name == "git":
-            yield Promise("versions", name, "any version can be viewed unless deleted by hand")
+            text = "any version can be viewed unless deleted by hand"
+            yield Promise("versions", name, text, waived=unasked)
         else:
             kept = component.retention.describe()
             yield Promise("retention", name, f"backups are kept: {kept}")

@@ -131,13 +131,41 @@ def test_required_checks_exist() -> None:
 
 
 def test_engines_own_checks_are_required_of_it_alone() -> None:
-    """Configuration of a MySQL server needs MYS-004, that of a repository GIT-005 and GIT-008."""
+    """Configuration of a MySQL server needs MYS-004, that of a repository three others."""
     content = answered("VLT-001", "RST-001", "RST-002")
-    for engine, own in (("mysql", ("MYS-004",)), ("git", ("GIT-005", "GIT-008"))):
+    for engine, own in (("mysql", ("MYS-004",)), ("git", ("GIT-005", "GIT-008", "GIT-012"))):
         promise = Promise("configuration", "wiki", "x", engine=engine)
 
         assert judge(promise, content).reason == f"no answer from {', '.join(own)}"
         assert judge(promise, [*content, *answered(*own)]).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("named", "key", "check"),
+    [
+        ("vault_passwords: ['file:x']", "configuration", "GIT-012"),
+        ("signers: x", "versions", "GIT-011"),
+    ],
+)
+def test_what_the_source_names_is_asked_for(
+    tmp_path: Path, named: str, key: str, check: str
+) -> None:
+    """Passwords and signers that a policy names have to be tried; silence there is no pass."""
+
+    def judged(source: str) -> tuple[Verdict, str]:
+        text = EVERYTHING + (
+            f"  wiki: {{engine: git, source: {{{source}}}, coverage: [configuration],\n"
+            "         retention: {until: deleted-by-hand}}\n"
+        )
+        promise = next(
+            one for one in made(policy_document(tmp_path, text).policy) if one.key == key
+        )
+        others = (one.id for one in SUITES if one.id != check)
+        told = judge(promise, answered(*others, component="wiki"))
+        return told.verdict, told.reason
+
+    assert judged("repository: x") == (Verdict.PASSED, "")
+    assert judged(f"repository: x, {named}") == (Verdict.UNPROVEN, f"no answer from {check}")
 
 
 def test_configuration_without_a_place_is_a_gap(tmp_path: Path) -> None:
