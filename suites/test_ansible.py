@@ -12,13 +12,13 @@ NO_VERSION = "the repository has no version yet"
     engine="git",
     proves=("content", "versions"),
 )
-def test_repository_is_complete(restored, observe):
+def test_repository_is_complete(restored, seed, observe):
     """The restored repository is whole: git fsck --full --strict finds nothing.
 
     Its bundles were verified and unpacked into an empty repository, with nothing beside them.
     """
     commits, references = restored.commits(), restored.references().names
-    complaints = restored.fsck()
+    complaints = restored.examined(restored.sample(seed, SAMPLE)).complaints
     observe(
         examined=len(commits) + len(references) + 1,
         expected="no complaint of git fsck",
@@ -46,7 +46,7 @@ def test_any_version_can_be_viewed(attempt, restored, audited, seed, observe):
     }
     # The words on a version that cannot be read are the reason of the finding.
     observe(seen=f"not all of {len(sample)} versions can be read", **noted)
-    viewed = restored.view(sample)
+    viewed = restored.examined(sample).versions
     differing = restored.differing(viewed)
     files = sum(version.files for version in viewed)
     said = f"viewed {len(viewed)} of {len(commits)} versions, {files} files"

@@ -95,12 +95,12 @@ def _audit(source: Path, place: Path) -> None:
         assert isinstance(attempt.restored, RestoredGit), attempt.failure
         with timed() as compared:
             assert attempt.comparison.equal
-        with timed() as checked:
-            assert attempt.restored.fsck() == ""
-        with timed() as viewed:
-            versions = attempt.restored.view(attempt.restored.sample(SEED, SAMPLE))
-            assert attempt.restored.differing(versions) == ()
+        with timed() as examined:
+            found = attempt.restored.examined(attempt.restored.sample(SEED, SAMPLE))
+            assert found.complaints == ""
+            assert len(found.versions) == SAMPLE
+            assert attempt.restored.differing(found.versions) == ()
         phases = {one.name: round(one.duration.total_seconds(), 2) for one in attempt.phases}
-    steps = {"job": job, "comparison": compared, "fsck": checked, "versions": viewed}
+    steps = {"job": job, "comparison": compared, "fsck and versions": examined}
     phases |= {name: round(taken[0], 2) for name, taken in steps.items()}
     print(phases, file=sys.stderr)

@@ -3,7 +3,9 @@
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -38,6 +40,22 @@ _answers: dict[tuple[object, ...], Answers] = {}
 _looked_back: dict[tuple[object, ...], PastSecrets] = {}
 
 
+@dataclass(frozen=True)
+class Examined:
+    """What git complains of, empty if of nothing; and versions that were read.
+
+    Asking for versions raises RestoreFailed if one could not be read.
+    """
+
+    complaints: str
+    _versions: Future[tuple[Version, ...]]
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """Every one that was to be read."""
+        return self._versions.result()
+
+
 class RestoredGit(Restored):
     """A bare repository in a folder of its own.
 
@@ -53,9 +71,11 @@ class RestoredGit(Restored):
         self.identity = str(folder)
         self.limits = FOLDER
         self._recorded: list[Path] = []
+        self._examined: dict[tuple[str, ...], Examined] = {}
 
     def unpack(self, backup: BackupToRestore, *, increment: bool) -> None:
         """Add what a backup holds, and stand where it was taken. Raise RestoreFailed."""
+        self._examined.clear()
         put_back(backup, self.repository, increment=increment)
         record = self.folder / f"versions-{len(self._recorded)}"
         with record.open("wb") as file:
@@ -110,6 +130,14 @@ class RestoredGit(Restored):
     def has_commit(self) -> bool:
         """Whether there is a newest version: a new repository has none."""
         return has_commit(self.repository)
+
+    def examined(self, commits: tuple[str, ...]) -> Examined:
+        """Ask ``fsck`` and ``view`` side by side, and of the same commits once."""
+        if commits not in self._examined:
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="versions") as beside:
+                viewing = beside.submit(self.view, commits)
+                self._examined[commits] = Examined(self.fsck(), viewing)
+        return self._examined[commits]
 
     def fsck(self) -> str:
         """What ``git fsck --full --strict`` complains of; empty if of nothing."""

@@ -12,6 +12,7 @@ from restoreproof.engines.git_losses import Losses
 from restoreproof.engines.git_place import GitSource
 from restoreproof.engines.git_restored import RestoredGit
 from restoreproof.engines.git_stored import BUNDLE
+from restoreproof.outcomes import RestoreFailed
 from restoreproof.vault import StoredBackup
 
 PASSWORD = "s3cr3t-Of-The-Estate"
@@ -143,9 +144,10 @@ def test_a_file_that_is_missing_is_named(repository: Repository) -> None:
             subprocess.run(command, stdin=stream, check=True)
         (restored.repository / "objects" / blob[:2] / blob[2:]).unlink()
 
-        with pytest.raises(Exception, match=f"blob {blob} is missing"):
-            restored.view(restored.commits())
-        assert blob in restored.fsck()
+        examined = restored.examined(restored.commits())
+        assert blob in examined.complaints
+        with pytest.raises(RestoreFailed, match=f"blob {blob} is missing"):
+            assert examined.versions
 
 
 def test_an_object_of_other_content_is_seen(repository: Repository) -> None:
