@@ -21,8 +21,11 @@ TREE, LINK, SUBMODULE = "40000", "120000", "160000"
 LARGE_FILE = re.compile(rb"version https://git-lfs\.github\.com/spec/v\d+\n")
 POINTER_BYTES = 1024
 """A pointer of Git LFS is never larger."""
-AT_ONCE = 500
-"""How many objects are asked for before the first is read: their names have to fit into a pipe."""
+AT_ONCE = 60
+"""How many objects are asked for before the first is read: their names have to fit into a pipe.
+
+Linux gives a user who has many pipes already no more than 4,096 bytes for another one.
+"""
 SUBMODULES, LARGE_FILES = "submodules", "large files of Git LFS"
 
 
