@@ -3,11 +3,11 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from time import time_ns
 from typing import Any
 
+from background import meanwhile
 from mysql_bench import seed, tell
 
 from restoreproof.engines.contract import Restored
@@ -65,9 +65,9 @@ def _problems(engine: Any, restored: Restored, chain: list[StoredBackup]) -> lis
 @contextmanager
 def _written(write: Write, drawn_from: int) -> Iterator[list[int]]:
     """Points of now and of a moment ago, written until the block ends; how many times."""
-    stop, worked = threading.Event(), [0]
+    worked = [0]
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         drawn = random.Random(drawn_from)
         while not stop.wait(PAUSE_SECONDS):
             at = time_ns() - drawn.randrange(200_000_000)
@@ -75,11 +75,5 @@ def _written(write: Write, drawn_from: int) -> Iterator[list[int]]:
             write(drawn, at, lines, f"fresh_{worked[0] // 200} v=1i")
             worked[0] += 1
 
-    with ThreadPoolExecutor(1) as pool:
-        working = pool.submit(work)
-        try:
-            yield worked
-        finally:
-            stop.set()
-        # A writer that died of an error would have left the source in peace.
-        working.result()
+    with meanwhile(work):
+        yield worked

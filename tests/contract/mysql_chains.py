@@ -4,7 +4,6 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from background import meanwhile
 from docker.models.containers import Container
 from mysql_bench import same
 from pymysql.connections import Connection
@@ -85,9 +85,8 @@ class Source:
     @contextmanager
     def writing(self, *statements: str) -> Iterator[None]:
         """Write with a drawn ``{n}`` all the while, as an application does."""
-        stop = threading.Event()
 
-        def write() -> None:
+        def write(stop: threading.Event) -> None:
             drawn = random.Random(7)
             with closing(self.connect()) as connection:
                 while not stop.is_set():
@@ -95,14 +94,8 @@ class Source:
                     for statement in statements:
                         rows(connection, statement.format(n=number))
 
-        with ThreadPoolExecutor(1, thread_name_prefix="writer") as pool:
-            writer = pool.submit(write)
-            try:
-                yield
-            finally:
-                stop.set()
-            # A writer that died of an error would have left the source in peace.
-            writer.result()
+        with meanwhile(write):
+            yield
 
     def back_up(self, base: StoredBackup | None = None) -> JobResult:
         """Take a full backup, or an increment on a base."""

@@ -13,6 +13,7 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
+from background import meanwhile
 from docker.errors import APIError
 from sources import FURTHER, SECRET, Fault, Source, provider
 
@@ -286,22 +287,16 @@ def test_a_sandbox_is_gone_when_its_block_raises(bench: Bench, error: type[BaseE
 
 def test_a_source_that_moves_on_is_no_false_alarm(bench: Bench) -> None:
     """While the source is written to, every backup still comes back as it was stored."""
-    stop = threading.Event()
     worked: list[int] = []
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.is_set():
             bench.source.work(len(worked))
             worked.append(len(worked))
             time.sleep(0.005)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with meanwhile(work):
         backups = [bench.back_up() for _ in range(ROUNDS_UNDER_LOAD)]
-    finally:
-        stop.set()
-        thread.join()
     assert len(worked) > ROUNDS_UNDER_LOAD
     for backup in backups:
         with bench.restored(backup) as done:
@@ -314,21 +309,15 @@ def test_a_source_that_moves_on_is_no_false_alarm(bench: Bench) -> None:
 def test_the_secret_shows_nowhere(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """The password is in no manifest, no log line, and in nothing that the engine can show."""
     caplog.set_level(logging.DEBUG)
-    stop = threading.Event()
     seen: dict[str, str] = {}
 
-    def look() -> None:
+    def look(stop: threading.Event) -> None:
         while not stop.is_set():
             for container in _containers(bench):
                 seen[f"{container.name} {len(seen)}"] = _all_of(container)
 
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
+    with meanwhile(look):
         backup = bench.back_up()
-    finally:
-        stop.set()
-        looking.join()
     texts = {
         "catalog": bench.vault.catalog.path.read_text(encoding="utf-8"),
         "manifest": (backup.folder / "manifest.json").read_text(encoding="utf-8"),

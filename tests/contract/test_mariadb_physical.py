@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from background import meanwhile
 from mariadb_source import IMAGE
 from mysql_chains import (
     Source,
@@ -108,9 +109,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
 @contextmanager
 def _writing(source: Source) -> Iterator[None]:
     """Write to the source all the while, as an application does."""
-    stop = threading.Event()
 
-    def write() -> None:
+    def write(stop: threading.Event) -> None:
         drawn, turn = random.Random(7), 0
         with closing(source.connect()) as connection:
             while not stop.is_set():
@@ -130,13 +130,8 @@ def _writing(source: Source) -> Iterator[None]:
                         f"CREATE TABLE IF NOT EXISTS app.new{turn} (a INT) SELECT {turn} AS a",
                     )
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
+    with meanwhile(write):
         yield
-    finally:
-        stop.set()
-        writer.join()
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,12 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from background import meanwhile
 from mysql_bench import Bench, Server, Verdict, image, seed, server, tell
 from pymysql.connections import Connection
 
@@ -103,10 +104,9 @@ ACTIONS: tuple[Callable[["Connection[Any]", random.Random], None], ...] = (
 @contextmanager
 def _load(source: Server) -> Iterator[list[int]]:
     """Write all the while; yields how often each writer has written."""
-    stop = threading.Event()
     worked = [0] * WRITERS
 
-    def write(number: int) -> None:
+    def write(number: int, stop: threading.Event) -> None:
         drawn = random.Random(f"{seed()}-{number}")
         with closing(source.connect()) as connection:
             while not stop.is_set():
@@ -114,15 +114,8 @@ def _load(source: Server) -> Iterator[list[int]]:
                 worked[number] += 1
                 stop.wait(PAUSE_SECONDS)
 
-    with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as pool:
-        writing = [pool.submit(write, number) for number in range(WRITERS)]
-        try:
-            yield worked
-        finally:
-            stop.set()
-        # A writer that died of an error would have left the source in peace.
-        for writer in writing:
-            writer.result()
+    with meanwhile(*(partial(write, number) for number in range(WRITERS))):
+        yield worked
 
 
 def test_rounds_under_load(tmp_path: Path, rounds: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from background import meanwhile
 from sources import PASSWORD, SECRET, provider
 
 from restoreproof import engines
@@ -141,21 +142,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def stored(server: Server) -> tuple[Vault, StoredBackup]:
     """A backup that was made while the server wrote its logs."""
-    stop = threading.Event()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         with closing(server.connect()) as connection:
             while not stop.is_set():
                 rows(connection, "INSERT INTO app.orders VALUES (NULL)")
                 time.sleep(0.001)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with meanwhile(work):
         return server.back_up(server.context())
-    finally:
-        stop.set()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
