@@ -29,10 +29,11 @@ from restoreproof.engines.influxdb_export import (
     plan_increment,
     run_exports,
 )
+from restoreproof.engines.influxdb_files import Found, files_of, held_in
 from restoreproof.engines.influxdb_fingerprint import METHOD, Content, read, user_databases
-from restoreproof.engines.influxdb_layout import Layout, layout_of
+from restoreproof.engines.influxdb_layout import Layout, Shard, layout_of, shards
 from restoreproof.engines.influxdb_layout import as_fact as layout_as_fact
-from restoreproof.engines.influxdb_looks import around, moved
+from restoreproof.engines.influxdb_looks import around, moved, read_after
 from restoreproof.engines.influxdb_memory import KNOWN, known_of, recalled
 from restoreproof.engines.influxdb_metadata import read_metadata
 from restoreproof.engines.influxdb_replay import METADATA, PORTABLE, load_full, replay_increment
@@ -52,6 +53,8 @@ from restoreproof.outcomes import BackupFailed
 from restoreproof.references import SourceModel
 from restoreproof.sandbox import Sandbox, Sandboxes
 
+PACK = ("tar", "-C", FOLDER, "-cf", "-", ".")
+
 
 class InfluxDB(Engine[InfluxDBSource]):
     """InfluxDB 1.x."""
@@ -60,9 +63,10 @@ class InfluxDB(Engine[InfluxDBSource]):
     method = (
         "Number and SHA-256 digest of every point older than the agreed lateness, unchanged "
         "from before to after the backup, of an increment also since its base where a shard took "
-        "no writes and counts are the same; newer points by number; fields with types and number "
-        "of values, series, tags, retention policies, continuous queries, subscriptions, users "
-        "and privileges"
+        "no writes and counts are the same; digested from the files of points where these are all "
+        "that the server has of a shard and hold as many values as it counts, else from its "
+        "answers; newer points by number; fields with types and number of values, series, tags, "
+        "retention policies, continuous queries, subscriptions, users and privileges"
     )
     needs_image = True
     covers = frozenset({"data", "configuration"})
@@ -103,7 +107,8 @@ class InfluxDB(Engine[InfluxDBSource]):
                 boundary = (clock() - source.lateness).replace(microsecond=0)
                 start = boundary - source.overlap
                 layout = layout_of(client, databases, boundary, start, base_layout)
-                before = read(client, databases, layout, _read_before(context, base_layout))
+                old = _old(client, layout) if base is None else ()
+                before = read(client, databases, layout, _read_before(context, base_layout), old)
                 taken_at = clock()
                 plan = plan_full(databases)
                 if base is not None and base_layout is not None:
@@ -113,12 +118,13 @@ class InfluxDB(Engine[InfluxDBSource]):
                 _store(context, tools, plan)
                 with context.artifact(METADATA) as sink:
                     sink.write(metadata.model_dump_json(indent=1).encode())
-                with context.artifact(KNOWN) as sink:
-                    sink.write(known_of(before))
                 configuration, configuration_facts = store_configuration(
                     context, source.configuration, FIRST
                 )
-                after = read(client, databases, layout, before)
+                files = _files(context, tools, client, layout) if old else {}
+                before, after = read_after(client, databases, before, files)
+                with context.artifact(KNOWN) as sink:
+                    sink.write(known_of(before))
                 version = client.version()
         except (httpx.HTTPError, InfluxRefused) as error:
             raise BackupFailed(f"the source refused: {error}") from None
@@ -211,6 +217,17 @@ def _base(context: BackupContext) -> tuple[Fingerprint | None, Layout | None]:
     return known, Layout.model_validate_json(context.base.facts["layout"])
 
 
+def _old(client: InfluxClient, layout: Layout) -> tuple[Shard, ...]:
+    """The shards that an application writes to no more, whose points the backup's files tell."""
+    return tuple(shard for shard in shards(client) if shard.end <= layout.boundary)
+
+
+def _files(context: BackupContext, tools: Sandbox, client: InfluxClient, layout: Layout) -> Found:
+    whole = files_of(client)
+    with context.of.sandboxes.folder() as folder:
+        return held_in(tools.stream(PACK), layout, folder, whole)
+
+
 def _read_before(context: BackupContext, layout: Layout | None) -> Content | None:
     return recalled(context.base, layout) if context.base and layout else None
 
@@ -218,7 +235,7 @@ def _read_before(context: BackupContext, layout: Layout | None) -> Content | Non
 def _store(context: BackupContext, tools: Sandbox, plan: Plan) -> None:
     run_exports(tools, context.of.text(source_of(context.of).backup), plan)
     with context.artifact(PORTABLE) as sink:
-        stream = tools.stream(["tar", "-C", FOLDER, "-cf", "-", "."])
+        stream = tools.stream(PACK)
         for chunk in stream:
             sink.write(chunk)
         if stream.result().exit_code != 0:

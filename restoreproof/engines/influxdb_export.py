@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -126,7 +127,7 @@ def changed_windows(
     database: str, before: Mapping[tuple[str, str], Item], base: Layout, now: Content
 ) -> Iterator[tuple[str, Window]]:
     """Retention policy and window of all that is older than the export by time and changed."""
-    names = {*base.columns.get(database, {}), *now.layout.columns.get(database, {})}
+    names = set(chain(*(one.measurements.get(database, ()) for one in (base, now.layout))))
     for policy in now.layout.cuts.get(database, {}):
         for window in now.layout.closed(database, policy):
             if window.end is None or window.end > base.exported_from:

@@ -8,21 +8,19 @@ of values since something was deleted, are read again, and nothing else is.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from restoreproof.engines.influxdb_client import InfluxClient, Literal, name
 from restoreproof.engines.influxdb_layout import Layout, Shard, Window, column, fields, shards
 from restoreproof.engines.influxdb_metadata import metadata_items
-from restoreproof.engines.influxdb_points import Points, read_points
+from restoreproof.engines.influxdb_points import Field, Points, read_points
 from restoreproof.fingerprint import Comparison, Fingerprint, Item
 
-METHOD = "influxdb-points-sha256-v2"
+METHOD = "influxdb-points-sha256-v3"
 OWN_DATABASE = "_internal"
 CLOSED, SERIES, OPEN = "points", "series", "points of the open window"
-Field = tuple[str, str]
-"""A field's key and its type."""
 
 
 @dataclass(frozen=True, order=True)
@@ -34,9 +32,18 @@ class Measurement:
     name: str
 
     @property
+    def of(self) -> tuple[str, str, str]:
+        """Database, retention policy and name."""
+        return self.database, self.policy, self.name
+
+    @property
     def label(self) -> str:
         """The measurement's name in a fingerprint."""
         return f"{self.database}.{self.policy}.{self.name}"
+
+    def lies_in(self, shard: Shard) -> bool:
+        """Whether a shard can hold points of it."""
+        return (shard.database, shard.policy) == (self.database, self.policy)
 
     @property
     def source(self) -> str:
@@ -49,8 +56,7 @@ class Measurement:
 class Content:
     """What was read of a server: its points by window, how many values each field has, and more.
 
-    ``writes`` is how many points each shard has taken since the server ``started``, ``columns`` in
-    which order the fields of a measurement were digested.
+    ``writes`` is how many points each shard has taken since the server ``started``.
     """
 
     layout: Layout
@@ -60,14 +66,10 @@ class Content:
     metadata: tuple[Item, ...]
     started: str
     writes: Mapping[Shard, int]
-    columns: Mapping[Measurement, tuple[Field, ...]]
 
-    def known(
-        self, measurement: Measurement, columns: tuple[Field, ...]
-    ) -> Mapping[Window, Points]:
-        """The points of a measurement, if they were digested in such columns or fewer of them."""
-        own = self.columns.get(measurement, ())
-        return self.points.get(measurement, {}) if columns[: len(own)] == own else {}
+    def at(self, measurement: Measurement, window: Window) -> Points | None:
+        """The points of a measurement in a window."""
+        return self.points.get(measurement, {}).get(window)
 
     def items(self) -> Iterator[Item]:
         """All of it as items of a fingerprint."""
@@ -121,36 +123,36 @@ def read(
     databases: tuple[str, ...],
     layout: Layout,
     before: Content | None = None,
+    counted: Collection[Shard] = (),
 ) -> Content:
-    """Read a server; with ``before`` only what changed on it since."""
-    started = "".join(column(client, "SHOW DIAGNOSTICS FOR 'system'", "started"))
-    writes = _writes(client)
-    touched = _touched(before, started, writes) if before else ()
+    """Read a server; with ``before`` only what changed on it since.
+
+    Windows in shards that are only to be ``counted`` have values, and no points.
+    """
+    started, writes = standing(client)
+    touched = touched_since(before, started, writes) if before else ()
     points: dict[Measurement, dict[Window, Points]] = {}
     values: dict[Measurement, Mapping[Window, Mapping[Field, int]]] = {}
     newer: dict[Measurement, int] = {}
-    digested: dict[Measurement, tuple[Field, ...]] = {}
     for measurement, typed, held, still in _measurements(
         client, databases, layout, writes, touched
     ):
-        columns = layout.columns_of(measurement.database, measurement.name)
-        columns = (*columns, *(one for one in typed if one not in columns))
         counts = _values(client, measurement, typed, held)
         found: dict[Window, Points] = {}
         if before is not None:
-            counted, known = before.values.get(measurement, {}), before.known(measurement, columns)
-            same = (one for one in counts if one in still and counts[one] == counted.get(one))
+            had, known = before.values.get(measurement, {}), before.points.get(measurement, {})
+            same = (one for one in counts if one in still and counts[one] == had.get(one))
             found = {window: known[window] for window in same if window in known}
-        wanted = [one for one in counts if one not in found]
-        *closed, opened = _points(client, measurement, columns, [*wanted, layout.open])
+        digested = [one for one in writes if one not in counted and measurement.lies_in(one)]
+        wanted = [one for one in counts if one not in found and overlaps(one, digested)]
+        *closed, opened = _points(client, measurement, typed, [*wanted, layout.open])
         found |= {window: one for window, one in zip(wanted, closed, strict=True) if one.count}
         if opened.count:
             newer[measurement] = opened.count
         if counts:
             values[measurement], points[measurement] = counts, found
-            digested[measurement] = columns
     metadata = tuple(metadata_items(client, databases))
-    return Content(layout, points, values, newer, metadata, started, writes, digested)
+    return Content(layout, points, values, newer, metadata, started, writes)
 
 
 def _measurements(
@@ -172,20 +174,21 @@ def _measurements(
                 [shard for shard in among if (shard.database, shard.policy) == of]
                 for among in (shards_there, touched)
             )
-            held = [one for one in windows if _overlaps(one, own)]
-            still = frozenset(one for one in windows if not _overlaps(one, wrote))
+            held = [one for one in windows if overlaps(one, own)]
+            still = frozenset(one for one in windows if not overlaps(one, wrote))
             for measured, typed in fields(client, database, policy).items() if own else ():
                 yield Measurement(database, policy, measured), typed, held, still
 
 
-def _overlaps(window: Window, shards: list[Shard]) -> bool:
+def overlaps(window: Window, shards: Iterable[Shard]) -> bool:
+    """Whether a point of a window can lie in one of shards."""
     return any(window.overlaps(shard.start, shard.end) for shard in shards)
 
 
 def _points(
     client: InfluxClient,
     measurement: Measurement,
-    columns: tuple[Field, ...],
+    columns: Sequence[Field],
     windows: list[Window],
 ) -> list[Points]:
     """The points of each window: per series in time order."""
@@ -195,7 +198,7 @@ def _points(
         for window in windows
     ]
     lines = client.lines("; ".join(statements), measurement.database)
-    return read_points(lines, len(statements))
+    return read_points(lines, columns, len(statements))
 
 
 def _values(
@@ -219,17 +222,19 @@ def _values(
     return {window: counts for window, counts in found.items() if counts}
 
 
-def _writes(client: InfluxClient) -> dict[Shard, int]:
+def standing(client: InfluxClient) -> tuple[str, dict[Shard, int]]:
+    """When the server started, and how many points each shard took since; -1 if none tells."""
+    started = "".join(column(client, "SHOW DIAGNOSTICS FOR 'system'", "started"))
     known = {shard.id: shard for shard in shards(client)}
     found = dict.fromkeys(known.values(), -1)
     for series in client.query("SHOW STATS FOR 'shard'"):
         shard = known.get(int(dict(series.tags)["id"]))
         if shard is not None:
             found[shard] = int(series.values[0][series.columns.index("writePointsOk")].text)
-    return found
+    return started, found
 
 
-def _touched(before: Content, started: str, now: Mapping[Shard, int]) -> tuple[Shard, ...]:
+def touched_since(before: Content, started: str, now: Mapping[Shard, int]) -> tuple[Shard, ...]:
     """The shards that took writes, came or went since; a shard that does not tell may have.
 
     A server that started again meanwhile counts anew.

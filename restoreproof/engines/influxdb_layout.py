@@ -1,9 +1,9 @@
-"""How the points of an InfluxDB server are divided for its fingerprint: windows and columns.
+"""How the points of an InfluxDB server are divided by time for its fingerprint.
 
 A window ends where a shard does, where what a backup compares exactly ends, and where the next
 increment begins to export by time: so a late point shows in which shard it lies. Layouts are
 kept with a backup, since what is restored has to be divided in the same way, and an increment
-keeps all cuts and columns of its base, so that digests of both can be compared.
+keeps all cuts of its base, so that digests of both can be compared.
 """
 
 import json
@@ -55,19 +55,20 @@ class Window:
 
 
 class Layout(BaseModel):
-    """Windows and columns of a fingerprint; times in nanoseconds since 1970.
+    """Windows of a fingerprint, and what was measured; times in nanoseconds since 1970.
 
     Points before ``boundary`` are compared exactly. An increment on this backup exports all
     that is newer than ``exported_from``. ``cuts`` are by database and retention policy,
-    ``columns`` by database and measurement, as ``[field, type]``.
+    ``measurements`` by database.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Backups of earlier versions say more.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     boundary: int
     exported_from: int
     cuts: Mapping[str, Mapping[str, tuple[int, ...]]] = {}
-    columns: Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]] = {}
+    measurements: Mapping[str, tuple[str, ...]] = {}
 
     def closed(self, database: str, policy: str) -> Iterator[Window]:
         """The windows that are compared exactly, without a gap, the oldest first."""
@@ -81,10 +82,6 @@ class Layout(BaseModel):
     def open(self) -> Window:
         """The window in which points may still arrive."""
         return Window(self.boundary, None)
-
-    def columns_of(self, database: str, measurement: str) -> tuple[tuple[str, str], ...]:
-        """The known fields of a measurement with their types, in the order of the digests."""
-        return self.columns.get(database, {}).get(measurement, ())
 
 
 def shards(client: InfluxClient) -> tuple[Shard, ...]:
@@ -118,25 +115,22 @@ def layout_of(
         ends |= {base.boundary, base.exported_from}
     known = shards(client)
     cuts: dict[str, dict[str, tuple[int, ...]]] = {}
-    columns: dict[str, dict[str, tuple[tuple[str, str], ...]]] = {}
+    measurements: dict[str, tuple[str, ...]] = {}
     for database in databases:
-        cuts[database], columns[database] = {}, {}
+        cuts[database], measured = {}, set[str]()
         for policy in column(client, f"SHOW RETENTION POLICIES ON {name(database)}", "name"):
             own = [one for one in known if (one.database, one.policy) == (database, policy)]
             found = ends | {one.start for one in own} | {one.end for one in own}
             if base is not None:
                 found |= set(base.cuts.get(database, {}).get(policy, ()))
             cuts[database][policy] = tuple(sorted(found))
-            for measurement, typed in fields(client, database, policy).items():
-                known_before = base.columns_of(database, measurement) if base else ()
-                order = columns[database].get(measurement, known_before)
-                added = tuple(one for one in typed if one not in order)
-                columns[database][measurement] = (*order, *added)
+            measured.update(fields(client, database, policy))
+        measurements[database] = tuple(sorted(measured))
     return Layout(
         boundary=nanoseconds(boundary),
         exported_from=nanoseconds(exported_from),
         cuts=cuts,
-        columns=columns,
+        measurements=measurements,
     )
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pydantic import BaseModel, ConfigDict
 
 from restoreproof.engines.contract import Base
-from restoreproof.engines.influxdb_fingerprint import Content, Field, Measurement
+from restoreproof.engines.influxdb_fingerprint import Content, Measurement
 from restoreproof.engines.influxdb_layout import Layout, Shard, Window
-from restoreproof.engines.influxdb_points import Points
+from restoreproof.engines.influxdb_points import Field, Points
 from restoreproof.outcomes import RestoreFailed
 
 KNOWN = "known.json"
@@ -29,7 +29,6 @@ class _Measured(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     measurement: Measurement
-    columns: tuple[Field, ...]
     windows: tuple[_Window, ...]
 
 
@@ -71,7 +70,6 @@ def recalled(base: Base, layout: Layout) -> Content | None:
         metadata=(),
         started=known.started,
         writes=dict(known.writes),
-        columns={one.measurement: one.columns for one in known.measured},
     )
 
 
@@ -79,7 +77,6 @@ def _measured(content: Content) -> Iterator[_Measured]:
     for measurement, windows in content.points.items():
         yield _Measured(
             measurement=measurement,
-            columns=content.columns[measurement],
             windows=tuple(
                 _Window(
                     window=window,
@@ -87,5 +84,6 @@ def _measured(content: Content) -> Iterator[_Measured]:
                     values=tuple(content.values[measurement][window].items()),
                 )
                 for window, points in windows.items()
+                if points.digest
             ),
         )

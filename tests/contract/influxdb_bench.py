@@ -114,6 +114,7 @@ class OneSandbox(InfluxDB):
             for row in series.values:
                 client.query(f"DROP USER {name(row[0])}")
         self._restored.layout, self._restored.position = None, ""
+        self._restored.content = None
         yield self._restored
 
 
