@@ -24,7 +24,7 @@ from restoreproof.vault import Vault
 
 COMMITS, PATHS, SAMPLE = 10_000, 500, 40
 LOOSE = 2_000
-"""The newest commits, whose objects are files of their own: git packs them at 6,700 objects."""
+"""The newest commits, whose 18,000 objects are files of their own: nobody had git pack them."""
 MOST = 1.5
 ROUNDS = 5
 SEED = 7
